@@ -1,0 +1,67 @@
+"""The grammar of method names: what `--methods plain,fixed-4,transformers-lookup` means.
+
+Knows only the names; `methods.py` and `peers.py` make what they name.
+
+    parse_method("suffix:fixed-4")      # MethodName(name=..., kind="fixed", drafter="suffix", length=4)
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from covey.config import ConfigError
+
+Kind = Literal["plain", "fixed", "transformers", "transformers-batch", "transformers-lookup", "transformers-assisted", "llamacpp"]
+
+KNOWN = (
+    "plain",
+    "fixed-K",
+    "DRAFTER:fixed-K",
+    "transformers",
+    "transformers-batch",
+    "transformers-lookup",
+    "transformers-assisted:MODEL",
+    "llamacpp",
+)
+_FIXED = re.compile(r"(?:(?P<drafter>.+):)?fixed-(?P<length>\d{1,3})")
+_SIMPLE: dict[str, Kind] = {
+    "plain": "plain",
+    "transformers": "transformers",
+    "transformers-batch": "transformers-batch",
+    "transformers-lookup": "transformers-lookup",
+    "llamacpp": "llamacpp",
+}
+LONGEST_DRAFT = 64
+
+
+@dataclass(frozen=True)
+class MethodName:
+    """One method. drafter: the drafter that the name itself gives, None for those of the run. model: the assistant."""
+
+    name: str
+    kind: Kind
+    length: int = 0
+    drafter: str | None = None
+    model: str | None = None
+
+    @property
+    def is_peer(self) -> bool:
+        """Another system, rather than covey."""
+        return self.kind not in ("plain", "fixed")
+
+
+def parse_method(name: str) -> MethodName:
+    """Read a method's name. Raises ConfigError with the names that are known."""
+    if name in _SIMPLE:
+        return MethodName(name, _SIMPLE[name])
+    assistant = name.removeprefix("transformers-assisted:")
+    if assistant != name and assistant:
+        return MethodName(name, "transformers-assisted", model=assistant)
+    match = _FIXED.fullmatch(name)
+    if match and 1 <= int(match["length"]) <= LONGEST_DRAFT:
+        return MethodName(name, "fixed", int(match["length"]), match["drafter"])
+    if match:
+        raise ConfigError(f"methods={name!r}: K must be from 1 to {LONGEST_DRAFT}; plain is the method that drafts nothing")
+    raise ConfigError(f"methods={name!r}: no such method; known are {', '.join(KNOWN)}")

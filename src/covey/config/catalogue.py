@@ -1,0 +1,118 @@
+"""All settings: their names, defaults, ranges and one line of help each. The one source of defaults.
+
+The ranges of sampling parameters are SamplingParams' own; this module only says how they are written and what they do.
+
+    EngineConfig(max_num_seqs=4); all_options()["temperature"].help
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from covey.config.option import Kind, Option, unknown
+from covey.types import SamplingParams
+
+DEFAULT_TARGET = "smollm2"
+DTYPES = ("auto", "bfloat16", "float16", "float32", "float64")
+
+
+def _option(default: Any, kind: Kind, help: str, **limits: Any) -> Any:
+    return field(default=default, metadata={"kind": kind, "help": help, **limits})
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineConfig:
+    """How covey runs a target. Raises ConfigError naming field, value and range."""
+
+    num_speculative_tokens: int = _option(4, "int", "most tokens drafted per sequence and round; 0 is plain decoding", low=0, high=64)
+    dtype: str = _option("auto", "str", "number format of weights and cache; auto is bfloat16 where the machine has it", choices=DTYPES)
+    device: str = _option("auto", "str", "where the target runs; auto is a GPU if there is one", pattern=r"auto|cpu|cuda|cuda:\d+")
+    max_num_seqs: int = _option(8, "int", "most sequences decoded together; the others wait", low=1, high=4096)
+    max_model_len: int | None = _option(
+        None, "int", "most tokens of prompt and answer together; unset means the model's own limit", low=2, high=1 << 24, optional=True
+    )
+    cache_memory: float | None = _option(
+        None,
+        "float",
+        "GiB for all KV caches, the drafters' too; unset means what max_num_seqs x max_model_len needs, at most half of the free memory",
+        low=0.0001,
+        high=1 << 24,
+        optional=True,
+    )
+    prefill_chunk: int = _option(
+        256, "int", "most prompt tokens read per step, so that long prompts do not stall others", low=1, high=1 << 20
+    )
+    compile: bool = _option(False, "bool", "compile the model with torch.compile: a slower start, then faster tokens")
+    threads: int | None = _option(None, "int", "CPU threads; unset leaves torch's choice", low=1, high=1024, optional=True)
+    trace: Path | None = _option(None, "path", "write every round as a JSON line to this file", optional=True)
+
+    def __post_init__(self) -> None:
+        for option in engine_options():
+            object.__setattr__(self, option.name, option.check(getattr(self, option.name)))
+
+    @classmethod
+    def from_options(cls, options: Mapping[str, Any]) -> EngineConfig:
+        """From keyword arguments; an unknown one is refused with the name that was probably meant."""
+        names = [f.name for f in dataclasses.fields(cls)]
+        for name in options:
+            if name not in names:
+                raise unknown("option", name, names)
+        return cls(**options)
+
+    def to_options(self) -> dict[str, Any]:
+        """The keyword arguments that give this configuration again."""
+        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+
+
+# The ranges of these are SamplingParams' own business; here is what the command line and the documentation say.
+_SAMPLING: dict[str, tuple[Kind, str]] = {
+    "temperature": ("float", "0 always takes the likeliest token; higher is more varied"),
+    "top_k": ("int", "sample from the k likeliest tokens only; 0 keeps all"),
+    "top_p": ("float", "sample from the likeliest tokens that together have this probability"),
+    "min_p": ("float", "drop tokens less likely than this share of the likeliest one's probability"),
+    "presence_penalty": ("float", "lower the logit of every token that the answer already holds"),
+    "frequency_penalty": ("float", "lower the logit of a token by its count in the answer"),
+    "repetition_penalty": ("float", "divide the logit of tokens of prompt and answer; 1 changes nothing"),
+    "logit_bias": ("pairs", "add to the logits of token ids: ID=BIAS,ID=BIAS"),
+    "seed": ("int", "the same seed gives the same text; unset draws one"),
+    "n": ("int", "answers per prompt"),
+    "stop": ("strings", "a string that ends the answer and is left out of it; may be given several times"),
+    "stop_token_ids": ("ints", "token ids that end the answer: ID,ID"),
+    "ignore_eos": ("bool", "go on after the model's own end token"),
+    "max_tokens": ("int", "most tokens of an answer"),
+    "min_tokens": ("int", "fewest tokens of an answer"),
+    "logprobs": ("int", "log probabilities of the chosen token and of this many others"),
+    "speculation": ("pairs", "cap the draft length of the requests: num_tokens=K; 0 is plain decoding"),
+}
+
+MODEL_OPTIONS = (
+    Option("target", "str", "the model that answers: a folder, a hub id, a .gguf file, smollm2 or toy", "model", DEFAULT_TARGET),
+    Option(
+        "drafters",
+        "names",
+        "who drafts: suffix, model:TARGET or a plug-in's name, separated by commas; none is plain decoding, unset is covey's choice",
+        "model",
+        optional=True,
+    ),
+)
+
+
+def engine_options() -> tuple[Option, ...]:
+    found = dataclasses.fields(EngineConfig)
+    return tuple(Option(name=f.name, group="engine", default=f.default, **f.metadata) for f in found)
+
+
+def sampling_options() -> tuple[Option, ...]:
+    defaults = SamplingParams()
+    return tuple(
+        Option(name, kind, help, "sampling", getattr(defaults, name), optional=getattr(defaults, name) is None)
+        for name, (kind, help) in _SAMPLING.items()
+    )
+
+
+def all_options() -> dict[str, Option]:
+    return {option.name: option for option in (*MODEL_OPTIONS, *engine_options(), *sampling_options())}

@@ -1,0 +1,31 @@
+"""The environment variables that are not settings: where the cache is, debugging, and what other libraries read.
+
+cache_dir() / "models"
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+OTHER_VARIABLES = ("COVEY_CACHE", "COVEY_DEBUG")
+
+
+def cache_dir() -> Path:
+    """Where fetched and converted models are kept: COVEY_CACHE, else ~/.cache/covey."""
+    given = os.environ.get("COVEY_CACHE")
+    return Path(given).expanduser() if given else Path.home() / ".cache" / "covey"
+
+
+def debug() -> bool:
+    """COVEY_DEBUG=1: show tracebacks."""
+    return os.environ.get("COVEY_DEBUG", "") not in ("", "0")
+
+
+def quiet_libraries() -> None:
+    """Keep the model libraries' own progress bars and advice off the terminal, unless the user asked for them.
+
+    They read these variables when they are imported, so this must come first.
+    """
+    for name, value in (("TRANSFORMERS_VERBOSITY", "error"), ("HF_HUB_DISABLE_PROGRESS_BARS", "1"), ("TOKENIZERS_PARALLELISM", "false")):
+        os.environ.setdefault(name, value)

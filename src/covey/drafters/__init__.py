@@ -1,0 +1,46 @@
+"""Drafters, and how they are found by name: `suffix`, `model:NAME`, and those that other packages register.
+
+A package registers a drafter by an entry point in the group `covey.drafters`: a class, or a function without
+arguments that returns a `covey.types.Drafter`.
+
+    make_drafter("model:smollm2", dtype="float32", device="cpu")
+"""
+
+from __future__ import annotations
+
+from importlib.metadata import entry_points
+
+from covey.drafters.model import ModelDrafter
+from covey.drafters.suffix import SuffixDrafter
+from covey.types import CoveyError, Drafter
+
+ENTRY_POINT_GROUP = "covey.drafters"
+
+__all__ = ["ENTRY_POINT_GROUP", "ModelDrafter", "SuffixDrafter", "drafter_names", "make_drafter"]
+
+
+def drafter_names() -> list[str]:
+    """The names that make_drafter knows, third parties' included."""
+    return ["suffix", "model:NAME", *sorted(point.name for point in entry_points(group=ENTRY_POINT_GROUP))]
+
+
+def make_drafter(name: str, *, dtype: str = "auto", device: str = "auto", compiled: bool = False) -> Drafter:
+    """The drafter of that name. Raises CoveyError for an unknown name or a third party's drafter that fails."""
+    if name == "suffix":
+        return SuffixDrafter()
+    if name.startswith("model:"):
+        return ModelDrafter(name.removeprefix("model:"), dtype=dtype, device=device, compiled=compiled)
+    for point in entry_points(group=ENTRY_POINT_GROUP):
+        if point.name == name:
+            return _third_party(name, point.load)
+    raise CoveyError(f"drafters={name!r}: no such drafter; known are {', '.join(drafter_names())}")
+
+
+def _third_party(name: str, load: object) -> Drafter:
+    try:
+        drafter = load()()  # type: ignore[operator]
+    except Exception as error:
+        raise CoveyError(f"drafters={name!r}: the registered drafter does not load ({type(error).__name__}: {error})") from error
+    if not isinstance(drafter, Drafter):
+        raise CoveyError(f"drafters={name!r}: it gives a {type(drafter).__name__}, which is no covey.types.Drafter")
+    return drafter

@@ -1,0 +1,137 @@
+"""A smaller causal LM of the same tokenizer as drafter.
+
+Keeps a KV cache of its own, addressed like the target's, catches up on committed tokens by itself, and chooses with
+the request's own processing and the shared noise, so that where it agrees with the target it proposes the same token.
+
+    LLM("big-model", drafters=[ModelDrafter("small-model")])
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from covey.model.load import LoadedModel, load
+from covey.model.runner import Feed, ModelRunner
+from covey.model.sampling import Position, choice_probability, choose_tokens
+from covey.rows import BLOCK_SIZE
+from covey.types import Draft, Drafter, Host, Sequence, UnsupportedError
+
+_CATCH_UP_TOKENS = 512
+
+
+@dataclass
+class _Drafting:
+    """One sequence's draft while it grows."""
+
+    sequence: Sequence
+    length: int
+    tokens: list[int] = field(default_factory=list)
+    survival: list[float] = field(default_factory=list)
+
+    @property
+    def done(self) -> bool:
+        """Long enough, or ended by an end token: nothing after that could be accepted."""
+        return len(self.tokens) >= self.length or bool(self.tokens and self.tokens[-1] in self.sequence.end_ids)
+
+
+class ModelDrafter(Drafter):
+    """Drafts with a whole model, token by token, for all sequences at once.
+
+    Survival is the product of the draft model's own probabilities of its choices. Past the draft model's context
+    limit a sequence gets no drafts and goes on without. Raises UnsupportedError when the tokenizers differ.
+    """
+
+    def __init__(self, model: str | LoadedModel, *, dtype: str = "auto", device: str = "auto", compiled: bool = False) -> None:
+        loaded = load(model, dtype=dtype, device=device) if isinstance(model, str) else model
+        self.name = f"model:{loaded.name}"
+        self.tokenizer, self.vocab_size, self.max_position = loaded.tokenizer, loaded.vocab_size, loaded.max_position
+        self.parameter_bytes = loaded.parameter_bytes
+        self.runner = ModelRunner(loaded, compiled)
+        self.host: Host | None = None
+        self._drafted: dict[int, tuple[int, list[int]]] = {}  # by sequence: where the last draft began, its tokens
+
+    @property
+    def bytes_per_token(self) -> int:
+        return self.runner.bytes_per_token
+
+    def bind(self, host: Host) -> None:
+        if differences := self.tokenizer.differences(host.tokenizer):
+            raise UnsupportedError(f"drafter {self.name!r} has another tokenizer than the target: {'; '.join(differences)}")
+        self.host = host
+        self.runner.allocate(-(-host.max_tokens // BLOCK_SIZE))
+
+    def start(self, sequence: Sequence) -> None:
+        self.runner.rows.open(sequence.id)
+
+    def stop(self, sequence: Sequence) -> None:
+        self.runner.rows.close(sequence.id)
+        self._drafted.pop(sequence.id, None)
+
+    def propose(self, sequences: list[Sequence], lengths: list[int]) -> list[Draft]:
+        draftings = [_Drafting(s, self._allowed(s, length)) for s, length in zip(sequences, lengths, strict=True)]
+        growing = [d for d in draftings if d.length > 0]
+        for drafting in growing:
+            self._rewind(drafting.sequence)
+        self._catch_up(growing)
+        while growing:
+            self._extend(growing)
+            growing = [d for d in growing if not d.done]
+        for drafting in draftings:
+            self._drafted[drafting.sequence.id] = (len(drafting.sequence.tokens), drafting.tokens)
+        return [Draft(len(d.sequence.tokens), d.sequence.prefix_id, tuple(d.tokens), tuple(d.survival), self.name) for d in draftings]
+
+    def _allowed(self, sequence: Sequence, length: int) -> int:
+        """The length that the draft model's context and cache have room for; the last token is never fed."""
+        row = self.runner.rows[sequence.id]
+        length = min(length, self.max_position - len(sequence.tokens) + 1)
+        return length if length > 0 and self.runner.rows.reserve(row, len(sequence.tokens) + length - 1) else 0
+
+    def _rewind(self, sequence: Sequence) -> None:
+        """Forget the cached positions whose drafted tokens were not committed."""
+        row = self.runner.rows[sequence.id]
+        start, tokens = self._drafted.get(sequence.id, (0, []))
+        agreed = 0
+        for drafted, committed in zip(tokens, sequence.tokens[start:], strict=False):
+            if drafted != committed:
+                break
+            agreed += 1
+        row.length = min(row.length, start + agreed) if tokens else row.length
+
+    def _catch_up(self, draftings: list[_Drafting]) -> None:
+        """Feed committed tokens that the draft model has not seen, in chunks, but for a last chunk left to `_extend`."""
+        for drafting in draftings:
+            sequence, row = drafting.sequence, self.runner.rows[drafting.sequence.id]
+            while len(sequence.tokens) - row.length > _CATCH_UP_TOKENS:
+                chunk = sequence.tokens[row.length : row.length + _CATCH_UP_TOKENS]
+                self.runner.forward([Feed(row, row.length, chunk, 0)])
+                row.length += len(chunk)
+
+    def _extend(self, draftings: list[_Drafting]) -> None:
+        """One forward pass, one more token for each draft."""
+        feeds = []
+        for drafting in draftings:
+            row = self.runner.rows[drafting.sequence.id]
+            known = len(drafting.sequence.tokens)
+            unseen = drafting.sequence.tokens[row.length :] + drafting.tokens[max(0, row.length - known) :]
+            feeds.append(Feed(row, row.length, unseen, 1))
+        logits = self._fit(self.runner.forward(feeds))
+        chosen = choose_tokens(logits, [Position(d.sequence, tuple(d.tokens)) for d in draftings])
+        probabilities = choice_probability(logits, chosen, [d.sequence.params for d in draftings])
+        for drafting, feed, token, probability in zip(draftings, feeds, chosen, probabilities, strict=True):
+            feed.row.length += len(feed.tokens)
+            drafting.survival.append((drafting.survival[-1] if drafting.survival else 1.0) * probability)
+            drafting.tokens.append(token)
+
+    def _fit(self, logits: Tensor) -> Tensor:
+        """Logits over the target's vocabulary: padding ids are cut off, or filled with what is never drawn."""
+        assert self.host is not None
+        missing = self.host.vocab_size - logits.shape[-1]
+        if missing > 0:
+            return torch.nn.functional.pad(logits, (0, missing), value=float("-inf"))
+        return logits[:, : self.host.vocab_size]
+
+    def close(self) -> None:
+        self.runner.close()

@@ -1,0 +1,1 @@
+"""The engine: what runs, in which order, on whose memory."""

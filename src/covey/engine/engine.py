@@ -1,0 +1,126 @@
+"""The engine: schedule, plan lengths, draft, verify, commit, tell. `step` is the way of a token.
+
+Owned by one thread at a time. Knows nothing of prompts as text, of files or of other threads.
+
+    engine.add(generation); while engine.busy: engine.step()
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+
+from covey.control import Controller
+from covey.engine.generation import Event, Generation
+from covey.engine.scheduler import Scheduler
+from covey.pipeline import Outcome, Serial
+from covey.types import Round, Verdict, Work
+
+log = logging.getLogger(__name__)
+
+
+class Engine:
+    """Runs generations to their end, many at a time."""
+
+    def __init__(self, pipeline: Serial, controller: Controller, max_num_seqs: int, prefill_chunk: int) -> None:
+        self.pipeline = pipeline
+        self.controller = controller
+        self.scheduler = Scheduler(pipeline, max_num_seqs, prefill_chunk)
+        self.observers: list[Callable[[Round], None]] = [controller.observe]
+        self.num_steps = 0
+        self._generations: dict[int, Generation] = {}
+
+    @property
+    def busy(self) -> bool:
+        return bool(self._generations)
+
+    def add(self, generation: Generation) -> None:
+        self._generations[generation.sequence.id] = generation
+        self.scheduler.add(generation)
+
+    def abort(self, request_id: str) -> None:
+        """End all completions of a request; what they have so far is kept."""
+        for generation in [g for g in self._generations.values() if g.sequence.request_id == request_id]:
+            self._end(generation, "abort")
+
+    def abort_all(self) -> None:
+        """End everything."""
+        for generation in list(self._generations.values()):
+            self._end(generation, "abort")
+
+    def step(self) -> None:
+        """One round for every sequence that is scheduled."""
+        began = time.perf_counter()
+        works = self.scheduler.schedule()
+        if not works:
+            return
+        lengths = self._lengths(works)
+        try:
+            outcome = self.pipeline.run(works, lengths)
+        except Exception as error:
+            log.exception("a step failed; its requests end with an error, the others go on")
+            for work in works:
+                self._end(self._generations[work.sequence.id], "error", f"{type(error).__name__}: {error}")
+            return
+        self.num_steps += 1
+        committed = [self._commit(work, verdict) for work, verdict in zip(outcome.works, outcome.verdicts, strict=True)]
+        self._tell(outcome, lengths, committed, time.perf_counter() - began)
+
+    def _lengths(self, works: list[Work]) -> list[int]:
+        """Each work's draft length: what the controller plans and memory has room for; 0 while in prefill."""
+        complete = [work for work in works if work.complete]
+        planned = dict(zip(map(id, complete), self.controller.plan([work.sequence for work in complete]), strict=True))
+        return [self.scheduler.room_for_draft(work, planned.get(id(work), 0)) for work in works]
+
+    def _commit(self, work: Work, verdict: Verdict | None) -> tuple[int, ...]:
+        """Commit a verdict to its sequence and tell the drafter; returns the tokens committed."""
+        if verdict is None:
+            return ()
+        generation = self._generations[work.sequence.id]
+        tokens = generation.commit(verdict)
+        self.pipeline.commit(work.sequence, work.draft, min(verdict.accepted, len(tokens)))
+        if work.sequence.finished:
+            self.scheduler.remove(generation)
+        return tokens
+
+    def _tell(self, outcome: Outcome, lengths: list[int], committed: list[tuple[int, ...]], seconds: float) -> None:
+        """Make the Rounds of this step, and pass them to the statistics, the observers and the listeners."""
+        for work, verdict, length, tokens in zip(outcome.works, outcome.verdicts, lengths, committed, strict=True):
+            sequence = work.sequence
+            happened = Round(
+                step=self.num_steps,
+                sequence_id=sequence.id,
+                request_id=sequence.request_id,
+                index=sequence.index,
+                start=work.start + work.count,
+                planned=length,
+                drafted=work.draft.tokens,
+                survival=work.draft.survival,
+                source=work.draft.source,
+                accepted=min(verdict.accepted, len(tokens)) if verdict else 0,
+                tokens=tokens,
+                prefilled=work.count - 1 if work.complete else work.count,
+                finish_reason=sequence.finish_reason,
+                step_sequences=len(outcome.works),
+                step_tokens=sum(w.num_tokens for w in outcome.works),
+                step_draft_seconds=outcome.draft_seconds,
+                step_verify_seconds=outcome.verify_seconds,
+                step_other_seconds=max(0.0, seconds - outcome.draft_seconds - outcome.verify_seconds),
+            )
+            generation = self._generations[sequence.id]
+            generation.record(happened)
+            for observer in self.observers:
+                observer(happened)
+            self._publish(generation, tokens, happened)
+
+    def _publish(self, generation: Generation, tokens: tuple[int, ...], happened: Round | None) -> None:
+        reason = generation.sequence.finish_reason
+        if reason is not None:
+            del self._generations[generation.sequence.id]
+        generation.listener(Event(generation, generation.text.take(final=reason is not None), tokens, happened, reason))
+
+    def _end(self, generation: Generation, reason: str, error: str | None = None) -> None:
+        self.scheduler.remove(generation)
+        generation.end("abort" if reason == "abort" else "error", error)
+        self._publish(generation, (), None)

@@ -1,0 +1,223 @@
+"""Attention over a row-addressed KV cache, plugged into unmodified transformers models by their attention interface.
+
+All tokens of a pass, of however many sequences, stand side by side in one dimension of length N; only attention
+cares which sequence a token belongs to. For every layer it writes the new keys and values at their slots and lets
+each span of queries look at its own row, no further than its own position. So a row pays for its own length, prompts
+and drafts and single tokens mix freely, and a compiled model sees one shape that varies in N alone.
+
+Knows nothing of sampling or scheduling.
+
+    layers = AttentionLayers(model)      # a model loaded with attn_implementation=NAME; see runner.py
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers import AttentionInterface, PreTrainedModel
+
+from covey.types import UnsupportedError
+
+NAME = "covey"
+
+# What transformers hands to every attention function and what has no bearing on the result here.
+_HARMLESS = {
+    "position_ids", "position_embeddings", "cache_position", "past_key_values", "past_key_value", "use_cache", "is_causal",
+    "output_attentions", "output_hidden_states", "cu_seq_lens_q", "cu_seq_lens_k", "max_length_q", "max_length_k", "layer_idx",
+    "output_router_logits", "return_dict", "cumulative_seqlens_q", "cumulative_seqlens_k",
+}  # fmt: skip
+
+
+@dataclass
+class Span:
+    """Some neighbouring queries of one row: queries [offset, offset + count) stand at positions start, start + 1, ..."""
+
+    offset: int
+    count: int
+    start: int
+    slots: slice | Tensor  # of positions 0 .. start + count - 1
+    masks: dict[tuple[int, int], Tensor] = field(default_factory=dict)
+
+    def first_key(self, window: int | None) -> int:
+        """The first position that any query of the span may see."""
+        return 0 if window is None else max(0, self.start - window + 1)
+
+    def keys(self, cache: Tensor, window: int | None) -> Tensor:
+        """The visible part of this row's cache: [1, heads, L, dim]."""
+        first = self.first_key(window)
+        if isinstance(self.slots, slice):
+            rows = cache[self.slots.start + first : self.slots.stop]
+        else:
+            rows = cache[self.slots[first:]]
+        return rows.transpose(0, 1)[None]
+
+    def mask(self, groups: int, window: int | None, dtype: torch.dtype, device: torch.device) -> Tensor | None:
+        """What query i may see, as an additive mask [groups * count, L]; None when all of it. Made once a pass."""
+        if self.count == 1:
+            return None
+        key = (groups, -1 if window is None else window)
+        if key not in self.masks:
+            query = torch.arange(self.start, self.start + self.count, device=device)[:, None]
+            position = torch.arange(self.first_key(window), self.start + self.count, device=device)
+            visible = position <= query
+            if window is not None:
+                visible &= position > query - window
+            mask = torch.zeros(visible.shape, dtype=dtype, device=device).masked_fill_(~visible, float("-inf"))
+            self.masks[key] = mask.repeat(groups, 1)
+        return self.masks[key]
+
+
+@dataclass
+class Pass:
+    """One forward pass: where each new token's keys and values go [N], and which queries belong to which row."""
+
+    slots: Tensor
+    spans: list[Span]
+
+
+class Layer:
+    """The cache of one attention layer, keys and values [slots, kv_heads, dim] each, and the attention over it."""
+
+    def __init__(self, kv_heads: int, key_dim: int, value_dim: int, window: int | None) -> None:
+        self.kv_heads, self.key_dim, self.value_dim, self.window = kv_heads, key_dim, value_dim, window
+        self.keys = self.values = torch.empty(0)
+        self.current: Pass | None = None
+
+    def allocate(self, slots: int, dtype: torch.dtype, device: torch.device) -> None:
+        # Zeros, not garbage: a slot that was never written must not turn 0 * NaN into NaN behind a mask.
+        self.keys = torch.zeros(slots, self.kv_heads, self.key_dim, dtype=dtype, device=device)
+        self.values = torch.zeros(slots, self.kv_heads, self.value_dim, dtype=dtype, device=device)
+
+    def attend(self, query: Tensor, key: Tensor, value: Tensor, scale: float, window: int | None, softcap: float | None) -> Tensor:
+        """query [1, H, N, D], key and value [1, kv_heads, N, D] -> [1, N, H, D]."""
+        assert self.current is not None
+        self.keys.index_copy_(0, self.current.slots, key[0].transpose(0, 1))
+        self.values.index_copy_(0, self.current.slots, value[0].transpose(0, 1))
+        heads, groups = query.shape[1], query.shape[1] // self.kv_heads
+        out = query.new_zeros(1, query.shape[2], heads, self.value_dim)
+        for span in self.current.spans:
+            q = query[:, :, span.offset : span.offset + span.count]
+            q = q.reshape(1, self.kv_heads, groups * span.count, -1)  # one key head serves its group of query heads
+            mask = span.mask(groups, window, query.dtype, query.device)
+            k, v = span.keys(self.keys, window), span.keys(self.values, window)
+            y = _capped(q, k, v, mask, scale, softcap) if softcap else functional.scaled_dot_product_attention(q, k, v, mask, scale=scale)
+            out[0, span.offset : span.offset + span.count] = y.reshape(heads, span.count, -1).transpose(0, 1)
+        return out
+
+
+def _capped(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scale: float, softcap: float) -> Tensor:
+    """Attention with tanh-capped scores (Gemma 2), which the fused kernels do not offer."""
+    scores = torch.tanh(query @ key.transpose(-1, -2) * scale / softcap) * softcap
+    if mask is not None:
+        scores = scores + mask
+    return scores.softmax(-1, dtype=torch.promote_types(query.dtype, torch.float32)).to(query.dtype) @ value
+
+
+# Layers are known to the operator by number, held in a buffer of the attention module, so that torch.compile can
+# treat attention as one opaque operation and share compiled code between layers.
+_layers: dict[int, Layer] = {}
+_next_handle = iter(range(1 << 62))
+
+_library = torch.library.Library("covey", "FRAGMENT")
+_library.define("attend(Tensor q, Tensor k, Tensor v, Tensor handle, float scale, int? window, float? softcap) -> Tensor")
+
+
+def _attend(q: Tensor, k: Tensor, v: Tensor, handle: Tensor, scale: float, window: int | None, softcap: float | None) -> Tensor:
+    return _layers[int(handle)].attend(q, k, v, scale, window, softcap)
+
+
+def _attend_shape(q: Tensor, k: Tensor, v: Tensor, handle: Tensor, scale: float, window: int | None, softcap: float | None) -> Tensor:
+    return q.new_empty(1, q.shape[2], q.shape[1], v.shape[3])
+
+
+for _device in ("CPU", "CUDA"):
+    _library.impl("attend", _attend, _device)
+torch.library.register_fake("covey::attend", _attend_shape)
+
+
+def _attention(
+    module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None,
+    scaling: float | None = None, dropout: float = 0.0, sliding_window: int | None = None, softcap: float | None = None, **others: Any,
+) -> tuple[Tensor, None]:  # fmt: skip
+    """The function that transformers calls for every layer."""
+    unknown = sorted(name for name, given in others.items() if name not in _HARMLESS and given is not None and given is not False)
+    if unknown or attention_mask is not None:
+        raise UnsupportedError(f"attention of {type(module).__name__} asks for {unknown or ['attention_mask']}, which covey does not compute")
+    if _discovered is not None:
+        _discovered.append((module, Layer(key.shape[1], key.shape[3], value.shape[3], sliding_window)))
+        return query.new_zeros(1, query.shape[2], query.shape[1], value.shape[3]), None
+    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+    return torch.ops.covey.attend(query, key, value, module.covey_layer, scale, sliding_window, softcap), None
+
+
+AttentionInterface.register(NAME, _attention)
+
+_discovery = threading.Lock()
+_discovered: list[tuple[nn.Module, Layer]] | None = None
+
+
+def _discover(model: PreTrainedModel) -> list[tuple[nn.Module, Layer]]:
+    """Which modules attend, in order, and the shapes of their keys and values: learned from a pass over two tokens."""
+    global _discovered
+    with _discovery:
+        _discovered = []
+        try:
+            ids = torch.zeros(1, 2, dtype=torch.long, device=model.device)
+            model(input_ids=ids, position_ids=torch.arange(2, device=model.device)[None], use_cache=False)
+            return _discovered
+        finally:
+            _discovered = None
+
+
+def _check(model: PreTrainedModel, found: list[tuple[nn.Module, Layer]]) -> None:
+    """Refuse, by name, a model whose attention covey would get wrong."""
+    config = model.config
+    if len(found) != config.num_hidden_layers or len({id(module) for module, _ in found}) != len(found):
+        raise UnsupportedError(
+            f"model type {config.model_type!r}: {len(found)} of {config.num_hidden_layers} layers use pluggable attention, covey needs all of them"
+        )
+    for kind, (_, layer) in zip(getattr(config, "layer_types", None) or [], found, strict=False):
+        if kind == "sliding_attention" and layer.window is None:
+            raise UnsupportedError(f"model type {config.model_type!r}: its sliding-window layers do not tell their window")
+
+
+class AttentionLayers:
+    """All attention layers of one model: found by a first pass, then given their cache.
+
+    Raises UnsupportedError when some layers do not attend through the interface, or not in a way covey computes.
+    """
+
+    def __init__(self, model: PreTrainedModel) -> None:
+        found = _discover(model)
+        _check(model, found)
+        self.layers = [layer for _, layer in found]
+        self.device = model.device
+        self._handles: list[int] = []
+        for module, layer in found:
+            number = next(_next_handle)
+            _layers[number] = layer
+            self._handles.append(number)
+            # On the CPU even for a GPU model: the number is read in every pass, without a synchronisation.
+            module.register_buffer("covey_layer", torch.tensor(number, device="cpu"), persistent=False)
+
+    @property
+    def elements_per_token(self) -> int:
+        """Cache numbers that one position takes over all layers."""
+        return sum(layer.kv_heads * (layer.key_dim + layer.value_dim) for layer in self.layers)
+
+    def allocate(self, slots: int, dtype: torch.dtype) -> None:
+        for layer in self.layers:
+            layer.allocate(slots, dtype, self.device)
+
+    def begin(self, current: Pass) -> None:
+        for layer in self.layers:
+            layer.current = current
+
+    def close(self) -> None:
+        for number in self._handles:
+            _layers.pop(number, None)

@@ -1,0 +1,105 @@
+"""Runs one causal LM over a row-addressed KV cache: several sequences, several tokens each, in one forward pass.
+
+Target and draft models are both run by a `ModelRunner`. It knows neither requests nor drafts nor sampling: it is
+given token ids with their places, and returns logits where they are wanted.
+
+    runner = ModelRunner(load("smollm2", ...)); runner.allocate(num_blocks=64)
+    logits = runner.forward([Feed(runner.rows[7], start=0, tokens=[1, 2, 3], wanted=1)])
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from covey.model import linear
+from covey.model.attention import AttentionLayers, Pass, Span
+from covey.model.load import LoadedModel
+from covey.rows import BLOCK_SIZE, Row, RowPool
+
+
+@dataclass(frozen=True)
+class Feed:
+    """Tokens of one row at positions start, start + 1, ...; logits are wanted for the last `wanted` of them."""
+
+    row: Row
+    start: int
+    tokens: list[int]
+    wanted: int
+
+
+class ModelRunner:
+    """A loaded model with its KV cache. One thread at a time."""
+
+    def __init__(self, loaded: LoadedModel, compiled: bool = False) -> None:
+        self.loaded = loaded
+        self.model = loaded.model
+        self.device, self.dtype = loaded.device, loaded.dtype
+        self.rows = RowPool(0)
+        packed = linear.can_pack(self.dtype, self.device)
+        self._min_tokens = linear.MIN_TOKENS if packed else 1
+        with torch.inference_mode():
+            self.layers = AttentionLayers(self.model)
+            if packed:
+                linear.pack_linears(self.model)
+        if compiled:
+            decoder = self.model.get_decoder()
+            decoder.forward = torch.compile(decoder.forward, dynamic=True)
+            self._min_tokens = max(self._min_tokens, 2)  # one token would be compiled as a shape of its own
+
+    @property
+    def bytes_per_token(self) -> int:
+        return self.layers.elements_per_token * self.dtype.itemsize
+
+    def allocate(self, num_blocks: int) -> None:
+        """Take the cache: num_blocks blocks for rows, and one more that the padding of a pass writes to."""
+        self.rows = RowPool(num_blocks)
+        with torch.inference_mode():
+            self.layers.allocate((num_blocks + 1) * BLOCK_SIZE, self.dtype)
+
+    def forward(self, feeds: list[Feed]) -> Tensor:
+        """Logits [sum of wanted, vocabulary] in the order of feeds; [1, vocabulary] of no use where none is wanted.
+
+        Every row must have been reserved up to its last position. Keys and values of the fed positions are written;
+        `row.length` is the caller's to set.
+        """
+        ids: list[int] = []
+        positions: list[int] = []
+        slots: list[int] = []
+        wanted: list[int] = []
+        spans: list[Span] = []
+        for feed in feeds:
+            offset, count = len(ids), len(feed.tokens)
+            stop = feed.start + count
+            seen = self.rows.span(feed.row, 0, stop)
+            spans.append(Span(offset, count, feed.start, seen if isinstance(seen, slice) else self._ids(seen)))
+            ids += feed.tokens
+            positions += range(feed.start, stop)
+            slots += self.rows.slots(feed.row, feed.start, stop)
+            wanted += range(offset + count - feed.wanted, offset + count)
+        padding = max(0, self._min_tokens - len(ids))
+        ids += [0] * padding
+        positions += [0] * padding
+        slots += [self.rows.num_slots] * padding
+        with torch.inference_mode():
+            self.layers.begin(Pass(self._ids(slots), spans))
+            out: Any = self.model(
+                input_ids=self._ids(ids)[None],
+                position_ids=self._ids(positions)[None],
+                logits_to_keep=self._ids(wanted or [0]),
+                use_cache=False,
+            )
+        logits: Tensor = out.logits[0]
+        return logits
+
+    def _ids(self, values: list[int]) -> Tensor:
+        return torch.tensor(values, dtype=torch.long, device=self.device)
+
+    def close(self) -> None:
+        """Give back the cache and the weights."""
+        self.layers.close()
+        linear.release_linears(self.model)
+        del self.model, self.layers

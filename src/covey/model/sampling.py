@@ -1,0 +1,124 @@
+"""From logits to tokens: the target's distribution after all processing, and the choice that shared noise makes.
+
+At the j-th position of a draft everything is computed as if the j drafted tokens before it were committed, so what
+is chosen there is what plain decoding would choose. Target and draft models use the same functions. Knows nothing of
+caches, batches or acceptance.
+
+    chosen = choose_tokens(logits, [Position(sequence, drafted=()), ...])
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from covey import noise
+from covey.types import SamplingParams, Sequence, TokenLogprob
+
+_NEVER = float("-inf")
+_TOP_P_FIRST_TRY = 512
+
+
+@dataclass(frozen=True)
+class Position:
+    """A place where a token is chosen: after the sequence's tokens and the drafted ones."""
+
+    sequence: Sequence
+    drafted: tuple[int, ...] = ()
+
+    @property
+    def index(self) -> int:
+        return len(self.sequence.tokens) + len(self.drafted)
+
+
+def choose_tokens(logits: Tensor, positions: list[Position]) -> list[int]:
+    """The token at each position: logits [N, V], N positions -> N token ids."""
+    if all(p.sequence.params.plain_greedy for p in positions):
+        greedy: list[int] = logits.argmax(-1).tolist()
+        return greedy
+    scores = torch.stack([process(row, p) for row, p in zip(logits, positions, strict=True)])  # [N, V]
+    chosen: list[int] = scores.argmax(-1).tolist()
+    noisy = [i for i, p in enumerate(positions) if p.sequence.params.temperature > 0]
+    if noisy:
+        seeds = [positions[i].sequence.seed for i in noisy]
+        sampled = noise.choose(scores[noisy], seeds, [positions[i].index for i in noisy])
+        for i, token in zip(noisy, sampled, strict=True):
+            chosen[i] = token
+    return chosen
+
+
+def process(logits: Tensor, position: Position) -> Tensor:
+    """log p up to a constant, after all processing: logits [V] -> float scores [V], -inf where p = 0.
+
+    The order is that of SamplingParams. Ties at the border of top_k and top_p are all kept, so that the result
+    does not depend on how a sort breaks them.
+    """
+    params = position.sequence.params
+    scores = logits.to(torch.promote_types(logits.dtype, torch.float32), copy=True)
+    _penalise(scores, position)
+    for token, bias in params.logit_bias.items():
+        scores[token] += bias
+    if position.index - len(position.sequence.prompt) < params.min_tokens:
+        scores[list(position.sequence.end_ids)] = _NEVER
+    if params.temperature > 0:
+        scores /= params.temperature
+        _truncate(scores, params)
+    return scores
+
+
+def _penalise(scores: Tensor, position: Position) -> None:
+    """Repetition penalty over prompt and output (Keskar et al. 2019), presence and frequency over output; in place."""
+    params, sequence = position.sequence.params, position.sequence
+    if params.repetition_penalty != 1:
+        seen = torch.tensor(sorted({*sequence.tokens, *position.drafted}), device=scores.device)
+        known = scores[seen]
+        scores[seen] = torch.where(known > 0, known / params.repetition_penalty, known * params.repetition_penalty)
+    if params.presence_penalty or params.frequency_penalty:
+        output = torch.tensor([*sequence.output, *position.drafted], dtype=torch.long, device=scores.device)
+        tokens, counts = output.unique(return_counts=True)
+        scores[tokens] -= params.presence_penalty + params.frequency_penalty * counts.to(scores.dtype)
+
+
+def _truncate(scores: Tensor, params: SamplingParams) -> None:
+    """top_k, then top_p, then min_p, each on what the one before left; in place."""
+    vocab = scores.shape[0]
+    if 0 < params.top_k < vocab:
+        scores[scores < scores.topk(params.top_k).values[-1]] = _NEVER
+    if params.top_p < 1:
+        scores[scores < _top_p_border(scores, params.top_p)] = _NEVER
+    if params.min_p > 0:
+        scores[scores < scores.max() + torch.log(torch.tensor(params.min_p, dtype=scores.dtype))] = _NEVER
+
+
+def _top_p_border(scores: Tensor, top_p: float) -> Tensor:
+    """The score of the last token of the smallest set, taken from the likeliest down, that holds top_p."""
+    total = scores.double().logsumexp(-1)
+    size = min(_TOP_P_FIRST_TRY, scores.shape[0])
+    while True:  # a full sort of a large vocabulary costs more than the model's own last layer
+        best = scores.topk(size).values
+        mass = (best.double() - total).exp().cumsum(-1)
+        if mass[-1] >= top_p or size == scores.shape[0]:
+            # Rounding may leave the whole vocabulary a hair below top_p: then all of it is kept.
+            inside = int((mass < top_p).sum())
+            return best[min(inside, size - 1)]
+        size = min(size * 8, scores.shape[0])
+
+
+def choice_probability(logits: Tensor, tokens: list[int], params: list[SamplingParams]) -> list[float]:
+    """The model's own probability of each chosen token, at the request's temperature: logits [N, V] -> N numbers."""
+    temperatures = torch.tensor([p.temperature or 1.0 for p in params], device=logits.device)
+    scores = logits.float() / temperatures[:, None]
+    chosen = scores.gather(1, torch.tensor(tokens, device=logits.device)[:, None])[:, 0]
+    result: list[float] = (chosen - scores.logsumexp(-1)).exp().tolist()
+    return result
+
+
+def token_logprob(logits: Tensor, token: int, count: int) -> TokenLogprob:
+    """The log probability of a token under the unprocessed distribution, and the `count` best: logits [V]."""
+    scores = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    logprobs = scores - scores.logsumexp(-1)
+    best = logprobs.topk(count) if count else None
+    top = tuple(zip(best.indices.tolist(), best.values.tolist(), strict=True)) if best else ()
+    return TokenLogprob(token, float(logprobs[token]), int((logprobs > logprobs[token]).sum()), top)

@@ -1,0 +1,119 @@
+"""Shared noise: one stateless Gumbel variable for every (seed, position, token), and the choice that it makes.
+
+Knows nothing of models or requests. Target and drafters call the same functions with their own scores, so that
+equal distributions choose equal tokens, and any subset of the vocabulary can be evaluated anywhere, in any order.
+
+The noise is an exponential race. Of a block of 64 token ids the winner's arrival time E is Exp(64), the winner is
+uniform, and by memorylessness every other id arrives at E plus a fresh Exp(1); -log(arrival) are then independent
+standard Gumbel variables. A block's best noise is thus known from one hash, which bounds what its tokens can reach:
+`choose` evaluates a few blocks instead of the whole vocabulary and still returns the exact argmax.
+
+    token = choose(log_p[None], [seed], [position])[0]
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence as Seq
+
+import torch
+from torch import Tensor
+
+BLOCK = 64
+_MASK = (1 << 64) - 1
+_GOLDEN = 0x9E3779B97F4A7C15
+_MIX_1 = 0xBF58476D1CE4E5B9
+_MIX_2 = 0x94D049BB133111EB
+_TOKENS, _BLOCKS = 0x2545F4914F6CDD1D, 0xD1342543DE82EF95  # two unrelated streams
+
+
+def _signed(value: int) -> int:
+    """The same 64 bits as the signed integer that torch stores."""
+    value &= _MASK
+    return value - (1 << 64) if value >> 63 else value
+
+
+def _mix(value: int) -> int:
+    """The finaliser of SplitMix64 (Steele, Lea, Flood 2014) on Python integers."""
+    value &= _MASK
+    value = ((value ^ (value >> 30)) * _MIX_1) & _MASK
+    value = ((value ^ (value >> 27)) * _MIX_2) & _MASK
+    return value ^ (value >> 31)
+
+
+def _shift(x: Tensor, bits: int) -> Tensor:
+    """Logical right shift; torch's own is arithmetic."""
+    return (x >> bits) & ((1 << (64 - bits)) - 1)
+
+
+def _hash(keys: Tensor, ids: Tensor) -> Tensor:
+    """The ids-th outputs of SplitMix64 generators seeded with keys: int64 [...], bit-equal on every device."""
+    x = keys + (ids + 1) * _signed(_GOLDEN)
+    x = (x ^ _shift(x, 30)) * _signed(_MIX_1)
+    x = (x ^ _shift(x, 27)) * _signed(_MIX_2)
+    return x ^ _shift(x, 31)
+
+
+def _exponential(bits: Tensor) -> Tensor:
+    """Exp(1) in float64 from 64 random bits. The uniform is odd / 2**53: never 0, never 1, exactly representable."""
+    return -torch.log((_shift(bits, 11) | 1).double() * 2.0**-53)
+
+
+def sequence_seed(seed: int, prompt: Seq[int], index: int) -> int:
+    """The seed of one completion: depends on the request alone (seed, prompt, index), never on its batch."""
+    digest = hashlib.blake2b(digest_size=8)
+    digest.update(seed.to_bytes(8, "little") + index.to_bytes(8, "little"))
+    digest.update(b"".join(token.to_bytes(8, "little") for token in prompt))
+    return int.from_bytes(digest.digest(), "little")
+
+
+def _keys(seeds: Seq[int], positions: Seq[int], stream: int, device: torch.device) -> Tensor:
+    keys = [_signed(_mix(_mix(seed ^ stream) + position * _GOLDEN)) for seed, position in zip(seeds, positions, strict=True)]
+    return torch.tensor(keys, dtype=torch.int64, device=device)
+
+
+def _arrivals(token_keys: Tensor, block_keys: Tensor, ids: Tensor) -> Tensor:
+    """Arrival times in the race of token ids: keys broadcast against ids, float64."""
+    blocks = ids // BLOCK
+    block_bits = _hash(block_keys, blocks)
+    first = _exponential(block_bits) / BLOCK
+    winner = blocks * BLOCK + (block_bits & (BLOCK - 1))  # low bits: the uniform above uses the high ones
+    return torch.where(ids == winner, first, first + _exponential(_hash(token_keys, ids)))
+
+
+def gumbel(seed: int, position: int, ids: Tensor) -> Tensor:
+    """Standard Gumbel noise of token ids [...] at one position of one sequence: float64 [...]."""
+    token_keys = _keys([seed], [position], _TOKENS, ids.device)
+    block_keys = _keys([seed], [position], _BLOCKS, ids.device)
+    return -torch.log(_arrivals(token_keys, block_keys, ids))
+
+
+def choose(scores: Tensor, seeds: Seq[int], positions: Seq[int]) -> list[int]:
+    """For each row of scores [N, V] (log p up to a constant, -inf where p = 0) the argmax of score + gumbel.
+
+    An exact sample of softmax(scores) per row; ties go to the lowest id. Evaluates only the blocks whose bound
+    reaches the best value found, about three of them.
+    """
+    count, vocab = scores.shape
+    if vocab % BLOCK:
+        scores = torch.nn.functional.pad(scores, (0, BLOCK - vocab % BLOCK), value=float("-inf"))
+    blocks = scores.view(count, -1, BLOCK)  # [N, B, 64]
+    token_keys = _keys(seeds, positions, _TOKENS, scores.device)[:, None]  # [N, 1]
+    block_keys = _keys(seeds, positions, _BLOCKS, scores.device)[:, None]
+    block_ids = torch.arange(blocks.shape[1], device=scores.device)
+    bound = blocks.amax(-1).double() - torch.log(_exponential(_hash(block_keys, block_ids)) / BLOCK)  # [N, B]
+
+    def values(rows: Tensor, chosen: Tensor) -> Tensor:
+        """Score + noise of all tokens of the chosen blocks: [M, 64]."""
+        ids = chosen[:, None] * BLOCK + torch.arange(BLOCK, device=scores.device)
+        return blocks[rows, chosen].double() - torch.log(_arrivals(token_keys[rows], block_keys[rows], ids))
+
+    every = torch.arange(count, device=scores.device)
+    floor = values(every, bound.argmax(-1)).amax(-1)  # [N]
+    rows, chosen = torch.nonzero(bound >= floor[:, None], as_tuple=True)
+    best, offset = values(rows, chosen).max(-1)
+    winners: list[tuple[float, int]] = [(float("-inf"), 0)] * count
+    for row, value, token in zip(rows.tolist(), best.tolist(), (chosen * BLOCK + offset).tolist(), strict=True):
+        if value > winners[row][0]:  # blocks come in ascending order, so an equal later one loses
+            winners[row] = (value, token)
+    return [token for _, token in winners]

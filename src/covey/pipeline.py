@@ -1,0 +1,104 @@
+"""One round: drafters propose, the target verifies. `Serial` does one after the other, and is the reference.
+
+A pipeline knows the order of the two, and that a drafter must not be able to do harm: a draft that is stale, too
+long or not made of token ids is not sent to the target, and a drafter that fails is left out. It knows nothing of
+scheduling, text or statistics.
+
+    outcome = Serial(target, drafter).run(works, lengths)
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass, replace
+
+from covey.types import Draft, Drafter, Sequence, Target, Verdict, Work
+
+log = logging.getLogger(__name__)
+_FAILURES_BEFORE_REST = 3
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one round gave: the works as verified, a verdict for each that was complete, and the seconds it took."""
+
+    works: list[Work]
+    verdicts: list[Verdict | None]
+    draft_seconds: float
+    verify_seconds: float
+
+
+class Serial:
+    """Draft, then verify."""
+
+    def __init__(self, target: Target, drafter: Drafter | None) -> None:
+        self.target = target
+        self.drafter = drafter
+        self._failures = 0
+
+    def start(self, sequence: Sequence) -> None:
+        self.target.start(sequence)
+        self._tell("start", sequence)
+
+    def run(self, works: list[Work], lengths: list[int]) -> Outcome:
+        """lengths[i] caps the draft of works[i]; 0 where it is not complete or decodes plainly."""
+        began = time.perf_counter()
+        works = self._draft(works, lengths)
+        drafted = time.perf_counter()
+        verdicts = self.target.verify(works)
+        return Outcome(works, verdicts, drafted - began, time.perf_counter() - drafted)
+
+    def commit(self, sequence: Sequence, draft: Draft, accepted: int) -> None:
+        """Tell the drafter what became of its draft, after the sequence has committed."""
+        if len(draft):
+            self._tell("commit", sequence, draft, accepted)
+
+    def stop(self, sequence: Sequence) -> None:
+        self.target.stop(sequence)
+        self._tell("stop", sequence)
+
+    def _draft(self, works: list[Work], lengths: list[int]) -> list[Work]:
+        asked = [i for i, length in enumerate(lengths) if length > 0]
+        if not asked or self.drafter is None or self._failures >= _FAILURES_BEFORE_REST:
+            return works
+        sequences = [works[i].sequence for i in asked]
+        try:
+            drafts = self.drafter.propose(sequences, [lengths[i] for i in asked])
+            if len(drafts) != len(asked):
+                raise ValueError(f"propose returned {len(drafts)} drafts for {len(asked)} sequences: it must return one each")
+            self._failures = 0
+        except Exception:
+            self._failed("propose")
+            return works
+        works = list(works)
+        for i, draft in zip(asked, drafts, strict=True):
+            works[i] = replace(works[i], draft=self._usable(draft, works[i].sequence, lengths[i]))
+        return works
+
+    def _usable(self, draft: Draft, sequence: Sequence, length: int) -> Draft:
+        """The part of a draft that may be verified: up to the length, the first invalid id, or the first end token."""
+        if draft.stale(sequence):
+            return Draft.empty(sequence, draft.source)
+        usable = 0
+        for token in draft.tokens[:length]:
+            if not 0 <= token < self.target.vocab_size:
+                break
+            usable += 1
+            if token in sequence.end_ids:
+                break
+        return draft.cut(usable)
+
+    def _tell(self, what: str, *arguments: object) -> None:
+        if self.drafter is None:
+            return
+        try:
+            getattr(self.drafter, what)(*arguments)
+        except Exception:
+            self._failed(what)
+
+    def _failed(self, what: str) -> None:
+        assert self.drafter is not None
+        self._failures += 1
+        rest = "; it is not asked any more" if self._failures == _FAILURES_BEFORE_REST else ""
+        log.warning("drafter %r failed in %s; requests go on without its draft%s", self.drafter.name, what, rest, exc_info=True)

@@ -1,0 +1,113 @@
+"""A complete tiny target and tokenizer without weights, for tests, documentation and authors of drafters.
+
+Its next token depends on the last two, by a fixed table of random numbers, so that its text is nonsense that
+repeats itself now and then. Everything around it (sampling, verification, rows) is what real targets use.
+
+    llm = LLM("toy"); llm.generate("the birds")
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from covey.accept import accept
+from covey.model.sampling import Position, choose_tokens, token_logprob
+from covey.rows import BLOCK_SIZE, RowPool
+from covey.types import CoveyError, Message, Sequence, Verdict, Work
+
+_WORDS = " the, a, bird, birds, covey, flies, fly, over, under, hill, and, then, it, they, sing, sings, while, small, grey, home"
+_CONTEXTS = 211
+
+
+class ToyTokenizer:
+    """Printable ASCII, one id a character, and some whole words; id 0 ends a text. Longest match first."""
+
+    end_id = 0
+
+    def __init__(self) -> None:
+        self.pieces = ["<end>", "\n", *(chr(c) for c in range(32, 127)), *_WORDS.split(",")]
+        self._ids = {piece: i for i, piece in enumerate(self.pieces) if i}
+        self._longest = max(map(len, self._ids))
+        self.vocab_size = len(self.pieces)
+        self.has_chat_template = True
+
+    def encode(self, text: str, add_special_tokens: bool = True) -> list[int]:
+        ids, at = [], 0
+        while at < len(text):
+            for size in range(min(self._longest, len(text) - at), 0, -1):
+                if (piece := text[at : at + size]) in self._ids:
+                    ids.append(self._ids[piece])
+                    at += size
+                    break
+            else:
+                ids.append(self._ids["?"])
+                at += 1
+        return ids
+
+    def decode(self, ids: list[int], skip_special_tokens: bool = True) -> str:
+        return "".join(self.pieces[i] for i in ids if i or not skip_special_tokens)
+
+    def apply_chat(self, messages: list[Message]) -> list[int]:
+        return self.encode("".join(f"{m['role']}: {m['content']}\n" for m in messages) + "assistant:")
+
+    def differences(self, other: object, limit: int = 5) -> list[str]:
+        return [] if isinstance(other, ToyTokenizer) else ["one of them is the toy tokenizer"]
+
+
+class ToyTarget:
+    """See types.Target. seed picks the table of logits; sharpness widens the gaps between them."""
+
+    name = "toy"
+    device, dtype = "cpu", "float64"
+    parameter_bytes = 0
+
+    def __init__(self, seed: int = 0, sharpness: float = 2.0, max_model_len: int = 4096) -> None:
+        self.tokenizer = ToyTokenizer()
+        self.vocab_size = self.tokenizer.vocab_size
+        self.max_model_len = max_model_len
+        self.end_ids = frozenset({self.tokenizer.end_id})
+        generator = torch.Generator().manual_seed(seed)
+        self.table = torch.randn(_CONTEXTS, self.vocab_size, generator=generator, dtype=torch.float64) * sharpness
+        self.table[:, len(self.tokenizer.pieces) - len(_WORDS.split(",")) :] += 2 * sharpness  # words rather than letters
+        self.rows = RowPool(0)
+
+    @property
+    def bytes_per_token(self) -> int:
+        return 0
+
+    def allocate(self, num_blocks: int) -> None:
+        self.rows = RowPool(num_blocks)
+
+    def logits(self, tokens: list[int]) -> Tensor:
+        """The logits after a text: [V]."""
+        before, last = ([0, 0, *tokens])[-2:]
+        return self.table[(before * 31 + last * 7) % _CONTEXTS]
+
+    def start(self, sequence: Sequence) -> None:
+        self.rows.open(sequence.id)
+
+    def stop(self, sequence: Sequence) -> None:
+        self.rows.close(sequence.id)
+
+    def verify(self, works: list[Work]) -> list[Verdict | None]:
+        return [self._verify(work) for work in works]
+
+    def _verify(self, work: Work) -> Verdict | None:
+        row, sequence, drafted = self.rows[work.sequence.id], work.sequence, work.draft.tokens
+        if row.length != work.start or len(row.blocks) * BLOCK_SIZE < work.start + work.num_tokens:
+            raise CoveyError(f"row {row.id} holds {row.length} positions and {len(row.blocks)} blocks: the work does not fit it")
+        row.length = work.start + work.count
+        if not work.complete:
+            return None
+        positions = [Position(sequence, drafted[:j]) for j in range(len(drafted) + 1)]
+        logits = torch.stack([self.logits([*sequence.tokens[-2:], *p.drafted]) for p in positions])
+        verdict = accept(drafted, choose_tokens(logits, positions))
+        row.length += verdict.accepted
+        if sequence.params.logprobs is None:
+            return verdict
+        scored = zip(logits, verdict.tokens, strict=False)
+        return Verdict(verdict.accepted, verdict.tokens, tuple(token_logprob(row, t, sequence.params.logprobs) for row, t in scored))
+
+    def close(self) -> None:
+        """Nothing to give back."""

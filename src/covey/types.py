@@ -1,0 +1,426 @@
+"""The nouns that covey's modules share: sequences, drafts, verdicts, rounds, and the protocols of drafters and targets.
+
+This module knows nothing of models, tensors or scheduling; everything else imports it.
+
+    Draft(start=len(seq.tokens), prefix_id=seq.prefix_id, tokens=(5, 7), survival=(0.9, 0.7), source="suffix")
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence as Seq
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Literal, Protocol, runtime_checkable
+
+FinishReason = Literal["stop", "length", "abort", "error"]
+Message = dict[str, str]
+Prompt = str | list[int] | list[Message]
+
+_HASH_MODULUS = (1 << 61) - 1
+_HASH_BASE = 0x1F3D5B79A2C4E68D % _HASH_MODULUS
+
+
+class CoveyError(Exception):
+    """An error that a user can mend. Its message names the field, the value and the fix, in one line."""
+
+
+class UnsupportedError(CoveyError):
+    """A model, pair or option that covey cannot honour, and refuses by name."""
+
+
+class OutOfMemoryError(CoveyError):
+    """The memory plan does not fit; the message gives the numbers and the setting to change."""
+
+
+def _refuse(name: str, value: object, must: str) -> None:
+    raise ValueError(f"{name}={value!r}: {name} must be {must}")
+
+
+def _is_int(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value == value
+
+
+@dataclass(frozen=True, kw_only=True)
+class SamplingParams:
+    """How one request is sampled. Every field is exact under speculation.
+
+    The target's logits are processed in this order: repetition, presence and frequency penalties, logit_bias,
+    min_tokens (end tokens are masked), temperature, top_k, top_p, min_p.
+
+    temperature: 0 is greedy. top_k: 0 keeps all. top_p in (0, 1]. min_p in [0, 1], relative to the likeliest token.
+    presence_penalty and frequency_penalty look at the output, repetition_penalty at prompt and output.
+    logit_bias: token id -> added to the logit, -100..100. seed: None draws one. n: completions per prompt.
+    stop: strings that end the text (and are left out of it). stop_token_ids: ids that end it (kept in token_ids,
+    left out of the text). ignore_eos: go on after the model's own end tokens. min_tokens: neither end tokens nor
+    stop strings count before so many tokens. logprobs: None for none, 0 for the chosen token's, m for the m best
+    too; of the target's distribution before any processing. speculation: {"num_tokens": k} caps the draft length
+    of this request; 0 is plain decoding.
+
+    Raises ValueError naming field, value and range.
+    """
+
+    temperature: float = 0.0
+    top_k: int = 0
+    top_p: float = 1.0
+    min_p: float = 0.0
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    repetition_penalty: float = 1.0
+    logit_bias: dict[int, float] = field(default_factory=dict)
+    seed: int | None = None
+    n: int = 1
+    stop: tuple[str, ...] = ()
+    stop_token_ids: tuple[int, ...] = ()
+    ignore_eos: bool = False
+    max_tokens: int = 256
+    min_tokens: int = 0
+    logprobs: int | None = None
+    speculation: dict[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._normalise()
+        self._check_floats()
+        self._check_integers()
+        self._check_collections()
+
+    def _normalise(self) -> None:
+        """Accept the shapes people write: one stop string, lists for tuples, JSON's string keys."""
+        if isinstance(self.stop, str):
+            object.__setattr__(self, "stop", (self.stop,))
+        for name in ("stop", "stop_token_ids"):
+            if isinstance(getattr(self, name), list):
+                object.__setattr__(self, name, tuple(getattr(self, name)))
+        for name in ("logit_bias", "speculation"):
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, {})
+        if isinstance(self.logit_bias, dict):
+            keys = {int(k) if isinstance(k, str) and k.isdigit() else k: v for k, v in self.logit_bias.items()}
+            object.__setattr__(self, "logit_bias", keys)
+
+    def _check_floats(self) -> None:
+        ranges = {
+            "temperature": (0.0, 100.0),
+            "top_p": (0.0, 1.0),
+            "min_p": (0.0, 1.0),
+            "presence_penalty": (-2.0, 2.0),
+            "frequency_penalty": (-2.0, 2.0),
+            "repetition_penalty": (0.0, 10.0),
+        }
+        for name, (low, high) in ranges.items():
+            value = getattr(self, name)
+            open_low = name in ("top_p", "repetition_penalty")
+            if not _is_number(value) or not low <= value <= high or (open_low and value == low):
+                _refuse(name, value, f"a number {'above' if open_low else 'from'} {low:g} {'and at most' if open_low else 'to'} {high:g}")
+        if 0 < self.temperature < 1e-3:
+            _refuse("temperature", self.temperature, "0 (greedy) or at least 0.001")
+
+    def _check_integers(self) -> None:
+        ranges = {
+            "top_k": (0, 1 << 31),
+            "n": (1, 128),
+            "max_tokens": (1, 1 << 31),
+            "min_tokens": (0, self.max_tokens if _is_int(self.max_tokens) else 0),
+        }
+        for name, (low, high) in ranges.items():
+            value = getattr(self, name)
+            if not _is_int(value) or not low <= value <= high:
+                limit = "max_tokens" if name == "min_tokens" else str(high)
+                _refuse(name, value, f"a whole number from {low} to {limit}")
+        if self.seed is not None and (not _is_int(self.seed) or not 0 <= self.seed < 1 << 64):
+            _refuse("seed", self.seed, "None or a whole number from 0 to 2**64 - 1")
+        if self.logprobs is not None and (not _is_int(self.logprobs) or not 0 <= self.logprobs <= 20):
+            _refuse("logprobs", self.logprobs, "None or a whole number from 0 to 20")
+        if not isinstance(self.ignore_eos, bool):
+            _refuse("ignore_eos", self.ignore_eos, "true or false")
+
+    def _check_collections(self) -> None:
+        if not isinstance(self.stop, tuple) or len(self.stop) > 16:
+            _refuse("stop", self.stop, "a string or at most 16 strings")
+        for text in self.stop:
+            if not isinstance(text, str) or not 0 < len(text) <= 1024:
+                _refuse("stop", text, "made of strings of 1 to 1024 characters")
+        if not isinstance(self.stop_token_ids, tuple) or len(self.stop_token_ids) > 1024:
+            _refuse("stop_token_ids", self.stop_token_ids, "at most 1024 token ids")
+        for token in self.stop_token_ids:
+            if not _is_int(token) or token < 0:
+                _refuse("stop_token_ids", token, "made of token ids, whole numbers from 0")
+        if not isinstance(self.logit_bias, dict) or len(self.logit_bias) > 1024:
+            _refuse("logit_bias", self.logit_bias, "at most 1024 pairs of token id and bias")
+        for token, bias in self.logit_bias.items():
+            if not _is_int(token) or token < 0:
+                _refuse("logit_bias", token, "keyed by token ids, whole numbers from 0")
+            if not _is_number(bias) or not -100 <= bias <= 100:
+                _refuse("logit_bias", bias, "made of numbers from -100 to 100")
+        if not isinstance(self.speculation, dict) or set(self.speculation) - {"num_tokens"}:
+            _refuse("speculation", self.speculation, '{"num_tokens": k} with k from 0')
+        if not _is_int(self.speculation.get("num_tokens", 0)) or self.speculation.get("num_tokens", 0) < 0:
+            _refuse("speculation", self.speculation, '{"num_tokens": k} with k from 0')
+
+    def check_vocabulary(self, vocab_size: int) -> None:
+        """Raise ValueError for a token id that the target does not have."""
+        for name, ids in (("logit_bias", self.logit_bias), ("stop_token_ids", self.stop_token_ids)):
+            for token in ids:
+                if token >= vocab_size:
+                    _refuse(name, token, f"made of token ids below the vocabulary size {vocab_size}")
+
+    @property
+    def plain_greedy(self) -> bool:
+        """True when the chosen token is simply the argmax of the logits at every position."""
+        return (
+            self.temperature == 0
+            and self.repetition_penalty == 1
+            and not (self.presence_penalty or self.frequency_penalty or self.logit_bias or self.min_tokens)
+        )
+
+
+@dataclass(frozen=True)
+class TokenLogprob:
+    """The target's log probability of a token (before processing), its rank (0 is best), and the best rivals."""
+
+    token: int
+    logprob: float
+    rank: int
+    top: tuple[tuple[int, float], ...] = ()
+
+
+@dataclass
+class Sequence:
+    """One text in the making: prompt and output token ids. The one mutable type; it grows only by `commit`.
+
+    seed is already mixed from the request's seed, its prompt and the index of the completion (see noise.py), so
+    that no two sequences share noise. end_ids are the tokens that end this sequence.
+    """
+
+    id: int
+    prompt: tuple[int, ...]
+    params: SamplingParams
+    seed: int = 0
+    request_id: str = ""
+    index: int = 0
+    end_ids: frozenset[int] = frozenset()
+    tokens: list[int] = field(default_factory=list)
+    prefix_id: int = 0
+    finish_reason: FinishReason | None = None
+
+    def __post_init__(self) -> None:
+        if not self.tokens:
+            self.commit(self.prompt)
+
+    @property
+    def output(self) -> list[int]:
+        return self.tokens[len(self.prompt) :]
+
+    @property
+    def num_output(self) -> int:
+        return len(self.tokens) - len(self.prompt)
+
+    @property
+    def finished(self) -> bool:
+        return self.finish_reason is not None
+
+    def commit(self, tokens: Seq[int]) -> None:
+        """Append tokens that the target decided on."""
+        for token in tokens:
+            self.prefix_id = (self.prefix_id * _HASH_BASE + token + 1) % _HASH_MODULUS
+        self.tokens.extend(tokens)
+
+    @property
+    def max_draft_tokens(self) -> int:
+        """The longest draft that can be of use: the target's own token must still fit into max_tokens."""
+        cap = self.params.max_tokens - self.num_output - 1
+        return max(0, min(cap, self.params.speculation.get("num_tokens", cap)))
+
+
+@dataclass(frozen=True)
+class Draft:
+    """Proposed tokens for the positions start, start + 1, ... of one sequence.
+
+    survival[i] estimates the probability that tokens[: i + 1] are all accepted; it never rises along the draft.
+    """
+
+    start: int
+    prefix_id: int
+    tokens: tuple[int, ...] = ()
+    survival: tuple[float, ...] = ()
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        if len(self.survival) != len(self.tokens):
+            raise ValueError(f"survival has {len(self.survival)} entries for {len(self.tokens)} tokens: give one each")
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    @classmethod
+    def empty(cls, sequence: Sequence, source: str = "") -> Draft:
+        return cls(len(sequence.tokens), sequence.prefix_id, source=source)
+
+    def stale(self, sequence: Sequence) -> bool:
+        """Written for another text than the sequence now holds. Both halves are needed: see design, 'Types'."""
+        return self.start != len(sequence.tokens) or self.prefix_id != sequence.prefix_id
+
+    def cut(self, length: int) -> Draft:
+        """The first `length` tokens of this draft."""
+        if length >= len(self.tokens):
+            return self
+        return Draft(self.start, self.prefix_id, self.tokens[:length], self.survival[:length], self.source)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the target says of a draft: how many of its tokens it accepts, and those tokens plus exactly one more.
+
+    hidden, when a drafter asked for it, holds the target's last hidden states of the positions that were fed and
+    accepted, [accepted + 1, hidden_size].
+    """
+
+    accepted: int
+    tokens: tuple[int, ...]
+    logprobs: tuple[TokenLogprob, ...] | None = None
+    hidden: Any = None
+
+    def __post_init__(self) -> None:
+        if len(self.tokens) != self.accepted + 1:
+            raise ValueError(f"a verdict that accepts {self.accepted} tokens carries {self.accepted + 1}, not {len(self.tokens)}")
+
+
+@dataclass(frozen=True)
+class Round:
+    """What happened to one sequence in one engine step. All that metrics, controllers, benchmarks and traces read.
+
+    planned is the cap k that the controller gave; drafted the tokens sent to the target; accepted how many of them
+    were committed; tokens everything committed (empty while a prompt is still being prefilled). The step_* fields
+    describe the whole step and are equal for all its rounds: sequences and tokens in the target's pass, and the
+    seconds of drafting, verifying and everything else.
+    """
+
+    step: int
+    sequence_id: int
+    request_id: str
+    index: int
+    start: int
+    planned: int
+    drafted: tuple[int, ...]
+    survival: tuple[float, ...]
+    source: str
+    accepted: int
+    tokens: tuple[int, ...]
+    prefilled: int
+    finish_reason: FinishReason | None
+    step_sequences: int
+    step_tokens: int
+    step_draft_seconds: float
+    step_verify_seconds: float
+    step_other_seconds: float
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Round:
+        known = {f.name for f in fields(cls)}
+        if unknown := set(data) - known:
+            raise ValueError(f"unknown fields in a round: {sorted(unknown)}")
+        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in data.items()})
+
+
+@dataclass(frozen=True)
+class Host:
+    """What a drafter learns when it is bound to a target, once, before any sequence starts.
+
+    tokenizer offers encode, decode and `differences(other)`; max_tokens is the most positions that all sequences
+    together may hold, so a drafter with a cache of its own can size it.
+    """
+
+    tokenizer: Any
+    vocab_size: int
+    max_model_len: int
+    max_num_seqs: int
+    max_tokens: int
+    device: str
+    dtype: str
+    end_ids: frozenset[int] = frozenset()
+
+
+@runtime_checkable
+class Drafter(Protocol):
+    """An object that proposes. Subclass it: only `propose` must be written.
+
+    A drafter keeps its own state by `sequence.id`, catches up by itself on tokens that it has not seen, and must
+    not change the sequence. Whatever it proposes, the text stays the target's: it can only cost or save time.
+    """
+
+    name: str = "drafter"
+
+    @property
+    def bytes_per_token(self) -> int:
+        """Cache bytes that this drafter keeps for each position of each sequence; counted in the memory plan."""
+        return 0
+
+    def bind(self, host: Host) -> None:
+        """Called once. Raise UnsupportedError when this drafter does not fit the target."""
+
+    def start(self, sequence: Sequence) -> None:
+        """A sequence begins (its prompt is committed), or begins anew after a preemption."""
+
+    def propose(self, sequences: list[Sequence], lengths: list[int]) -> list[Draft]:
+        """One draft for each sequence, of at most the given length (at least 1); shorter or empty is fine."""
+        raise NotImplementedError
+
+    def commit(self, sequence: Sequence, draft: Draft, accepted: int) -> None:
+        """The target accepted so many tokens of the draft; sequence.tokens already holds them and the one more."""
+
+    def stop(self, sequence: Sequence) -> None:
+        """Forget this sequence. Called exactly once for each start."""
+
+    def close(self) -> None:
+        """Give back memory and threads."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a target does with one sequence in one pass: `count` committed tokens from `start`, then the draft.
+
+    The draft is empty unless the committed tokens are thereby complete; only then is there a verdict.
+    """
+
+    sequence: Sequence
+    start: int
+    count: int
+    draft: Draft
+
+    @property
+    def complete(self) -> bool:
+        return self.start + self.count == len(self.sequence.tokens)
+
+    @property
+    def num_tokens(self) -> int:
+        return self.count + len(self.draft)
+
+
+@runtime_checkable
+class Target(Protocol):
+    """The model whose output is reproduced. Full logits never cross this seam.
+
+    rows is the accounting of its KV cache (a `rows.RowPool`): the scheduler asks it for room, the target reads it.
+    """
+
+    name: str
+    vocab_size: int
+    max_model_len: int
+    rows: Any
+    tokenizer: Any
+    end_ids: frozenset[int]
+
+    def start(self, sequence: Sequence) -> None: ...
+
+    def verify(self, works: list[Work]) -> list[Verdict | None]:
+        """One pass over all works; a verdict for each work that is complete, None for a prompt still in prefill."""
+        ...
+
+    def stop(self, sequence: Sequence) -> None: ...
+
+    def close(self) -> None: ...

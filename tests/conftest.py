@@ -1,0 +1,42 @@
+"""What all tests share: markers that need a wish or a device, few threads for tiny models, and those models themselves."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+# Before anything imports torch: on a machine of many cores tiny matrices spend all their time in waking threads.
+os.environ.setdefault("OMP_NUM_THREADS", str(min(2, os.cpu_count() or 1)))
+
+ON_REQUEST = {"slow": "takes minutes", "gpu": "needs a CUDA device", "vllm": "needs vLLM"}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    for name, why in ON_REQUEST.items():
+        parser.addoption(f"--{name}", action="store_true", help=f"run the tests marked {name} ({why})")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for item in items:
+        for name, why in ON_REQUEST.items():
+            if item.get_closest_marker(name) and not config.getoption(f"--{name}"):
+                item.add_marker(pytest.mark.skip(reason=f"{why}: run with --{name}"))
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """tiny(family, seed=0, layers=2) is the folder of a tiny random model, made once; see tests/model/tiny.py."""
+    from tests.model.tiny import tiny_model
+
+    made: dict[tuple[object, ...], Path] = {}
+
+    def make(family: str, seed: int = 0, layers: int = 2) -> Path:
+        key = (family, seed, layers)
+        if key not in made:
+            made[key] = tiny_model(family, tmp_path_factory.mktemp(family), seed=seed, layers=layers)
+        return made[key]
+
+    return make

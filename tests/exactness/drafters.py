@@ -1,0 +1,45 @@
+"""Drafters with a known fate, for the tests of exactness: always right, always wrong, right for a while, broken."""
+
+from __future__ import annotations
+
+from covey.types import Draft, Drafter, Host, Sequence
+
+
+class ScriptedDrafter(Drafter):
+    """Knows what the target will say, and drafts that (offset 0) or something else at every `wrong_every`-th position."""
+
+    def __init__(self, texts: dict[tuple[int, ...], list[int]], wrong_every: int = 0) -> None:
+        self.name = f"scripted-{wrong_every}"
+        self.texts, self.wrong_every = texts, wrong_every
+        self.vocab_size = 0
+
+    def bind(self, host: Host) -> None:
+        self.vocab_size = host.vocab_size
+
+    def propose(self, sequences: list[Sequence], lengths: list[int]) -> list[Draft]:
+        return [self._draft(s, length) for s, length in zip(sequences, lengths, strict=True)]
+
+    def _draft(self, sequence: Sequence, length: int) -> Draft:
+        known = self.texts.get(sequence.prompt, [])[sequence.num_output : sequence.num_output + length]
+        tokens = [self._spoil(sequence.num_output + i, token) for i, token in enumerate(known)]
+        return Draft(len(sequence.tokens), sequence.prefix_id, tuple(tokens), (1.0,) * len(tokens), self.name)
+
+    def _spoil(self, index: int, token: int) -> int:
+        return (token + 1) % self.vocab_size if self.wrong_every and (index + 1) % self.wrong_every == 0 else token
+
+
+class BrokenDrafter(Drafter):
+    """Raises, or proposes junk of the given kind."""
+
+    def __init__(self, kind: str) -> None:
+        self.name = f"broken-{kind}"
+        self.kind = kind
+
+    def propose(self, sequences: list[Sequence], lengths: list[int]) -> list[Draft]:
+        if self.kind == "raises":
+            raise RuntimeError("deliberate")
+        if self.kind == "too few":
+            return []
+        tokens = {"negative": (-1, 5), "beyond the vocabulary": (1 << 30,), "too long": (1,) * 1000, "stale": (1, 2)}[self.kind]
+        shift = self.kind == "stale"
+        return [Draft(len(s.tokens) - shift, s.prefix_id, tokens, (1.0,) * len(tokens), self.name) for s in sequences]
