@@ -5,8 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from covey.model.reference import ReferenceGenerator
 
 # Before anything imports torch: on a machine of many cores tiny matrices spend all their time in waking threads.
 os.environ.setdefault("OMP_NUM_THREADS", str(min(2, os.cpu_count() or 1)))
@@ -40,3 +44,18 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
         return made[key]
 
     return make
+
+
+@pytest.fixture(scope="session")
+def reference(tiny: Callable[..., Path]) -> Callable[[str, str], ReferenceGenerator]:
+    """reference(family, dtype) is transformers' own view of that tiny model, loaded once."""
+    from covey.model.reference import ReferenceGenerator
+
+    loaded: dict[tuple[str, str], ReferenceGenerator] = {}
+
+    def load(family: str, dtype: str) -> ReferenceGenerator:
+        if (family, dtype) not in loaded:
+            loaded[family, dtype] = ReferenceGenerator(tiny(family), dtype)
+        return loaded[family, dtype]
+
+    return load

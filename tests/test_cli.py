@@ -123,7 +123,7 @@ def test_generate_prints_logprobs_as_json() -> None:
 def test_every_option_reaches_the_engine_and_the_request(tmp_path: Path) -> None:
     given = {
         "num-speculative-tokens": "2",
-        "dtype": "float32",
+        "dtype": "float64",
         "device": "cpu",
         "max-num-seqs": "2",
         "cache-memory": "0.5",

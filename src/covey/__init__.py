@@ -1,6 +1,6 @@
 """covey: a collective of small drafters speculates for large target models; the text stays exactly the target's.
 
-    from covey import LLM, SamplingParams
+from covey import LLM, SamplingParams
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ Turns prompts into sequences and sequences into completions. Knows nothing of ho
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -192,6 +193,7 @@ class AsyncLLM:
         self._worker = Worker(self._system.engine)
 
     config = property(lambda self: self._system.config)
+    target = property(lambda self: self._system.target)
     memory_plan = property(lambda self: self._system.memory_plan)
     tokenizer = property(lambda self: self._system.tokenizer)
 
@@ -199,14 +201,18 @@ class AsyncLLM:
         """Call observer, in the engine's thread, with every Round; returns a function that ends it."""
         return self._system.observe(observer)
 
-    async def generate(self, prompt: Prompt, params: SamplingParams | None = None, *, on_start: Callable[[str], None] | None = None) -> list[Completion]:
+    async def generate(
+        self, prompt: Prompt, params: SamplingParams | None = None, *, on_start: Callable[[str], None] | None = None
+    ) -> list[Completion]:
         """The n completions of one prompt. on_start gets the request id, for `abort`. Cancelling the task aborts it."""
         generations: list[Generation] = []
         async for _ in self._events(prompt, params or SamplingParams(), generations, on_start):
             pass
         return [_completion(g, 0) for g in generations]
 
-    async def stream(self, prompt: Prompt, params: SamplingParams | None = None, *, on_start: Callable[[str], None] | None = None) -> AsyncIterator[Chunk]:
+    async def stream(
+        self, prompt: Prompt, params: SamplingParams | None = None, *, on_start: Callable[[str], None] | None = None
+    ) -> AsyncIterator[Chunk]:
         """Chunks of one completion; closing the iterator aborts the request."""
         params = params or SamplingParams()
         if params.n != 1:
@@ -223,9 +229,12 @@ class AsyncLLM:
     ) -> AsyncIterator[Event]:
         loop = asyncio.get_running_loop()
         arrived: asyncio.Queue[Event] = asyncio.Queue()
-        generations += self._system.generations(
-            self._system.encode(prompt), params, lambda event: loop.call_soon_threadsafe(arrived.put_nowait, event)  # type: ignore[arg-type]
-        )  # fmt: skip
+
+        def listen(event: Event) -> None:
+            with contextlib.suppress(RuntimeError):  # the loop may be closed by the time an abort is through
+                loop.call_soon_threadsafe(arrived.put_nowait, event)
+
+        generations += self._system.generations(self._system.encode(prompt), params, listen)
         request_id = generations[0].sequence.request_id
         unfinished = len(generations)
         self._worker.add(generations)

@@ -324,7 +324,8 @@ class Round:
         known = {f.name for f in fields(cls)}
         if unknown := set(data) - known:
             raise ValueError(f"unknown fields in a round: {sorted(unknown)}")
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in data.items()})
+        frozen: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
+        return cls(**frozen)
 
 
 @dataclass(frozen=True)
@@ -362,9 +363,11 @@ class Drafter(Protocol):
 
     def bind(self, host: Host) -> None:
         """Called once. Raise UnsupportedError when this drafter does not fit the target."""
+        return None
 
     def start(self, sequence: Sequence) -> None:
         """A sequence begins (its prompt is committed), or begins anew after a preemption."""
+        return None
 
     def propose(self, sequences: list[Sequence], lengths: list[int]) -> list[Draft]:
         """One draft for each sequence, of at most the given length (at least 1); shorter or empty is fine."""
@@ -372,12 +375,15 @@ class Drafter(Protocol):
 
     def commit(self, sequence: Sequence, draft: Draft, accepted: int) -> None:
         """The target accepted so many tokens of the draft; sequence.tokens already holds them and the one more."""
+        return None
 
     def stop(self, sequence: Sequence) -> None:
         """Forget this sequence. Called exactly once for each start."""
+        return None
 
     def close(self) -> None:
         """Give back memory and threads."""
+        return None
 
 
 @dataclass(frozen=True)

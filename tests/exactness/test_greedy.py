@@ -113,7 +113,7 @@ def test_logits_do_not_depend_on_batch_chunk_or_rejected_drafts(family, tiny):
     from covey.model.runner import Feed, ModelRunner
 
     path = str(tiny(family))
-    plain = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float64)
+    plain = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float64, attn_implementation="eager" if family == "gemma2" else "sdpa")
     runner = ModelRunner(load(path, dtype="float64", device="cpu"))
     runner.allocate(24)
     texts = prompts(plain.config.vocab_size, 3)
@@ -127,5 +127,6 @@ def test_logits_do_not_depend_on_batch_chunk_or_rejected_drafts(family, tiny):
     for got, text in zip(logits, texts, strict=True):
         with torch.no_grad():
             expected = plain(torch.tensor([text])).logits[0, 1:]
-        torch.testing.assert_close(got, expected, rtol=0, atol=1e-9)
+        # transformers' plain attention, the only one for Gemma 2, takes the softmax in float32.
+        torch.testing.assert_close(got, expected, rtol=0, atol=2e-4 if family == "gemma2" else 1e-9)
     runner.close()

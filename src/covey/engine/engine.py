@@ -100,7 +100,7 @@ class Engine:
                 source=work.draft.source,
                 accepted=min(verdict.accepted, len(tokens)) if verdict else 0,
                 tokens=tokens,
-                prefilled=work.count - 1 if work.complete else work.count,
+                prefilled=work.count - 1 if verdict else work.count,
                 finish_reason=sequence.finish_reason,
                 step_sequences=len(outcome.works),
                 step_tokens=sum(w.num_tokens for w in outcome.works),

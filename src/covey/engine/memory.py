@@ -44,7 +44,8 @@ class MemoryPlan:
         total = (sum(self.weights.values()) + self.cache_bytes) / _GIB
         return "\n".join(
             [
-                f"memory plan: {self.max_tokens:,} tokens in the caches, up to {self.max_num_seqs} sequences of up to {self.max_model_len:,} tokens",
+                f"memory plan: {self.max_tokens:,} tokens in the caches, "
+                f"up to {self.max_num_seqs} sequences of up to {self.max_model_len:,} tokens",
                 *lines,
                 f"  {'in all':<32} {total:.2f} GiB; free before the caches {self.free / _GIB:.2f} GiB",
             ]
@@ -58,7 +59,9 @@ def free_memory(device: str) -> int:
     return int(psutil.virtual_memory().available)
 
 
-def plan_memory(config: EngineConfig, max_model_len: int, device: str, weights: dict[str, int], bytes_per_token: dict[str, int]) -> MemoryPlan:
+def plan_memory(
+    config: EngineConfig, max_model_len: int, device: str, weights: dict[str, int], bytes_per_token: dict[str, int]
+) -> MemoryPlan:
     """How many tokens the caches hold: what max_num_seqs full sequences need, or less where memory is short.
 
     Raises OutOfMemoryError, with the numbers and the setting to change, when not even one full sequence fits.

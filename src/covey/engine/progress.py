@@ -1,6 +1,6 @@
 """A progress bar over many completions, with tokens/s and acceptance. Draws what the engine's events say.
 
-    with Progress(total=10, show=True) as bar: ...    # bar.listen is a generation's listener
+with Progress(total=10, show=True) as bar: ...    # bar.listen is a generation's listener
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What speculation did, summed over Rounds. Everything here can be rebuilt from a trace.
 
-    stats = Statistics(); stats.add(happened); stats.mean_accepted_length
+stats = Statistics(); stats.add(happened); stats.mean_accepted_length
 """
 
 from __future__ import annotations

@@ -42,7 +42,7 @@ class System:
     """Target, drafters and engine as one."""
 
     def __init__(self, target: str | Any, drafters: list[str | Drafter] | None, options: dict[str, Any]) -> None:
-        self.config = EngineConfig(**options)
+        self.config = EngineConfig.from_options(options)
         if self.config.threads is not None:
             torch.set_num_threads(self.config.threads)
         self.target = _make_target(target, self.config)
@@ -69,7 +69,11 @@ class System:
         if len(named) > 1:
             raise UnsupportedError(f"drafters has {len(named)} entries: covey takes one drafter at a time for now; name one")
         config = self.config
-        return [make_drafter(d, dtype=config.dtype, device=config.device, compiled=config.compile) if isinstance(d, str) else d for d in named]
+
+        def make(name: str) -> Drafter:
+            return make_drafter(name, dtype=config.dtype, device=config.device, compiled=config.compile)
+
+        return [make(d) if isinstance(d, str) else d for d in named]
 
     def _plan(self) -> MemoryPlan:
         per_token = {self.target.name: self.target.bytes_per_token, **{d.name: d.bytes_per_token for d in self.drafters}}
@@ -108,7 +112,7 @@ class System:
         elif isinstance(prompt, list) and prompt and isinstance(prompt[0], dict):
             ids = self.tokenizer.apply_chat(prompt)
         elif isinstance(prompt, list) and all(isinstance(t, int) and not isinstance(t, bool) for t in prompt):
-            ids = list(prompt)  # type: ignore[arg-type]
+            ids = list(prompt)
         else:
             raise CoveyError(f"prompt is a {type(prompt).__name__}: it must be a string, a list of token ids, or a list of chat messages")
         if not ids:
@@ -147,6 +151,8 @@ def _make_target(target: Any, config: EngineConfig) -> Any:
     if not isinstance(target, str):
         return target
     if target == "toy":
+        if config.device not in ("auto", "cpu") or config.dtype not in ("auto", "float64"):
+            raise UnsupportedError(f"dtype={config.dtype!r}, device={config.device!r}: 'toy' runs in float64 on the CPU; leave both auto")
         return ToyTarget()
     return LocalTarget(load(target, dtype=config.dtype, device=config.device), compiled=config.compile)
 

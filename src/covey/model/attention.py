@@ -50,11 +50,8 @@ class Span:
     def keys(self, cache: Tensor, window: int | None) -> Tensor:
         """The visible part of this row's cache: [1, heads, L, dim]."""
         first = self.first_key(window)
-        if isinstance(self.slots, slice):
-            rows = cache[self.slots.start + first : self.slots.stop]
-        else:
-            rows = cache[self.slots[first:]]
-        return rows.transpose(0, 1)[None]
+        seen = slice(self.slots.start + first, self.slots.stop) if isinstance(self.slots, slice) else self.slots[first:]
+        return cache[seen].transpose(0, 1)[None]
 
     def mask(self, groups: int, window: int | None, dtype: torch.dtype, device: torch.device) -> Tensor | None:
         """What query i may see, as an additive mask [groups * count, L]; None when all of it. Made once a pass."""
@@ -89,9 +86,9 @@ class Layer:
         self.current: Pass | None = None
 
     def allocate(self, slots: int, dtype: torch.dtype, device: torch.device) -> None:
-        # Zeros, not garbage: a slot that was never written must not turn 0 * NaN into NaN behind a mask.
-        self.keys = torch.zeros(slots, self.kv_heads, self.key_dim, dtype=dtype, device=device)
-        self.values = torch.zeros(slots, self.kv_heads, self.value_dim, dtype=dtype, device=device)
+        # Not cleared: attention reads only positions that have been written, and memory not touched costs nothing.
+        self.keys = torch.empty(slots, self.kv_heads, self.key_dim, dtype=dtype, device=device)
+        self.values = torch.empty(slots, self.kv_heads, self.value_dim, dtype=dtype, device=device)
 
     def attend(self, query: Tensor, key: Tensor, value: Tensor, scale: float, window: int | None, softcap: float | None) -> Tensor:
         """query [1, H, N, D], key and value [1, kv_heads, N, D] -> [1, N, H, D]."""
@@ -147,7 +144,8 @@ def _attention(
     """The function that transformers calls for every layer."""
     unknown = sorted(name for name, given in others.items() if name not in _HARMLESS and given is not None and given is not False)
     if unknown or attention_mask is not None:
-        raise UnsupportedError(f"attention of {type(module).__name__} asks for {unknown or ['attention_mask']}, which covey does not compute")
+        what = unknown or ["attention_mask"]
+        raise UnsupportedError(f"attention of {type(module).__name__} asks for {what}, which covey does not compute")
     if _discovered is not None:
         _discovered.append((module, Layer(key.shape[1], key.shape[3], value.shape[3], sliding_window)))
         return query.new_zeros(1, query.shape[2], query.shape[1], value.shape[3]), None
@@ -179,7 +177,8 @@ def _check(model: PreTrainedModel, found: list[tuple[nn.Module, Layer]]) -> None
     config = model.config
     if len(found) != config.num_hidden_layers or len({id(module) for module, _ in found}) != len(found):
         raise UnsupportedError(
-            f"model type {config.model_type!r}: {len(found)} of {config.num_hidden_layers} layers use pluggable attention, covey needs all of them"
+            f"model type {config.model_type!r}: {len(found)} of {config.num_hidden_layers} layers have pluggable attention; "
+            "covey needs it in all of them"
         )
     for kind, (_, layer) in zip(getattr(config, "layer_types", None) or [], found, strict=False):
         if kind == "sliding_attention" and layer.window is None:

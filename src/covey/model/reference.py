@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import AutoModelForCausalLM, GenerationConfig, StoppingCriteria, StoppingCriteriaList
+from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig, StoppingCriteria, StoppingCriteriaList
 
 from covey.model.names import resolve
 from covey.model.quiet import quiet
@@ -46,7 +46,7 @@ class _Stopwatch(StoppingCriteria):
 
 
 class ReferenceGenerator:
-    """A plain transformers model with its own `sdpa` attention.
+    """A plain transformers model with its own attention.
 
     path: whatever names a target (see names.resolve). end_ids: the end tokens of the model's generation config. The rest of that
     config (penalties, temperatures) is dropped: what is generated follows from the arguments alone.
@@ -54,8 +54,11 @@ class ReferenceGenerator:
 
     def __init__(self, path: str | Path, dtype: str | torch.dtype = "float32", device: str = "cpu") -> None:
         kind = getattr(torch, dtype) if isinstance(dtype, str) else dtype
+        folder = str(resolve(path))
         with quiet():
-            loaded = AutoModelForCausalLM.from_pretrained(str(resolve(path)), dtype=kind, attn_implementation="sdpa")
+            # Gemma 2 caps its scores, which the fused kernels cannot: transformers has only its plain attention for it.
+            attention = "eager" if AutoConfig.from_pretrained(folder).model_type == "gemma2" else "sdpa"
+            loaded = AutoModelForCausalLM.from_pretrained(folder, dtype=kind, attn_implementation=attention)
         self.model = loaded.eval().to(device)
         self.vocab_size: int = self.model.get_input_embeddings().weight.shape[0]
         ends = self.model.generation_config.eos_token_id

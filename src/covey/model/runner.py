@@ -39,6 +39,7 @@ class ModelRunner:
         self.model = loaded.model
         self.device, self.dtype = loaded.device, loaded.dtype
         self.rows = RowPool(0)
+        self.closed = False
         packed = linear.can_pack(self.dtype, self.device)
         self._min_tokens = linear.MIN_TOKENS if packed else 1
         with torch.inference_mode():
@@ -100,6 +101,8 @@ class ModelRunner:
 
     def close(self) -> None:
         """Give back the cache and the weights."""
-        self.layers.close()
-        linear.release_linears(self.model)
-        del self.model, self.layers
+        if not self.closed:
+            self.closed = True
+            self.layers.close()
+            linear.release_linears(self.model)
+            del self.model, self.layers
