@@ -12,7 +12,9 @@ INSTALL := $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-ch
 demo: .venv/.installed
 	$(BIN)/covey demo
 
+# The tests of the real model want it in the cache, and skip with a reason where it cannot be had.
 test: .venv/.installed-dev
+	-@$(BIN)/covey fetch smollm2
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 lint: .venv/.installed-dev

@@ -156,6 +156,25 @@ def test_async_requests_stream_and_abort():
     assert aborted[0].finish_reason == "abort"
 
 
+def test_a_failure_outside_the_targets_pass_does_not_end_the_engine_thread():
+    def fail_once(happened):
+        stop()
+        raise ZeroDivisionError("deliberate")
+
+    async def main():
+        nonlocal stop
+        async with AsyncLLM("toy") as llm:
+            stop = llm.observe(fail_once)
+            failed = await llm.generate("the birds", SamplingParams(max_tokens=20))
+            assert nothing_left(llm)
+            return failed[0], (await llm.generate("the birds", SamplingParams(max_tokens=20)))[0]
+
+    stop = None
+    failed, after = asyncio.run(main())
+    assert (failed.finish_reason, failed.error) == ("error", "ZeroDivisionError: deliberate")
+    assert after.finish_reason in ("length", "stop")
+
+
 @pytest.mark.parametrize(
     ("prompt", "message"),
     [

@@ -15,7 +15,7 @@ from covey.control import Controller
 from covey.engine.generation import Event, Generation
 from covey.engine.scheduler import Scheduler
 from covey.pipeline import Outcome, Serial
-from covey.types import Round, Verdict, Work
+from covey.types import FinishReason, Round, Verdict, Work
 
 log = logging.getLogger(__name__)
 
@@ -44,10 +44,10 @@ class Engine:
         for generation in [g for g in self._generations.values() if g.sequence.request_id == request_id]:
             self._end(generation, "abort")
 
-    def abort_all(self) -> None:
-        """End everything."""
+    def end_all(self, reason: FinishReason, error: str | None = None) -> None:
+        """End everything that is waiting or running."""
         for generation in list(self._generations.values()):
-            self._end(generation, "abort")
+            self._end(generation, reason, error)
 
     def step(self) -> None:
         """One round for every sequence that is scheduled."""
@@ -120,7 +120,7 @@ class Engine:
             del self._generations[generation.sequence.id]
         generation.listener(Event(generation, generation.text.take(final=reason is not None), tokens, happened, reason))
 
-    def _end(self, generation: Generation, reason: str, error: str | None = None) -> None:
+    def _end(self, generation: Generation, reason: FinishReason, error: str | None = None) -> None:
         self.scheduler.remove(generation)
-        generation.end("abort" if reason == "abort" else "error", error)
+        generation.end(reason, error)
         self._publish(generation, (), None)

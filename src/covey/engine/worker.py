@@ -7,12 +7,15 @@ Requests and aborts travel to it by a queue; it sleeps when there is nothing to 
 
 from __future__ import annotations
 
+import logging
 import queue
 import threading
 from collections.abc import Callable
 
 from covey.engine.engine import Engine
 from covey.engine.generation import Generation
+
+log = logging.getLogger(__name__)
 
 
 class Worker:
@@ -39,7 +42,7 @@ class Worker:
 
     def _stop(self) -> None:
         self._open = False
-        self._engine.abort_all()
+        self._engine.end_all("abort")
 
     def _run(self) -> None:
         while self._open:
@@ -48,4 +51,12 @@ class Worker:
             while not self._commands.empty():
                 self._commands.get()()
             if self._engine.busy:
-                self._engine.step()
+                self._step()
+
+    def _step(self) -> None:
+        """A step that fails outside of the target's pass must not end the thread: everything in flight ends with the error."""
+        try:
+            self._engine.step()
+        except Exception as error:
+            log.exception("a step failed; the requests in flight end with an error")
+            self._engine.end_all("error", f"{type(error).__name__}: {error}")

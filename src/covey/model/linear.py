@@ -17,15 +17,17 @@ _PACK_FOR_TOKENS = 8
 
 # A packed weight is an opaque tensor, which torch.compile cannot trace. It is therefore known by a number, held in
 # a buffer so that one compiled layer serves all layers of its shape.
-_packed: dict[int, Tensor] = {}
+_packed: dict[int | float, Tensor] = {}
 _next_handle = iter(range(1 << 62))
+
+_multiply = torch.ops.mkldnn._linear_pointwise.default  # the overload itself: looking it up costs as much as a small product
 
 _library = torch.library.Library("covey", "FRAGMENT")
 _library.define("linear(Tensor x, Tensor handle, Tensor? bias, int features) -> Tensor")
 
 
 def _linear(x: Tensor, handle: Tensor, bias: Tensor | None, features: int) -> Tensor:
-    return torch.ops.mkldnn._linear_pointwise(x, _packed[int(handle)], bias, "none", [], "")
+    return _multiply(x, _packed[handle.item()], bias, "none", [], "")
 
 
 def _linear_shape(x: Tensor, handle: Tensor, bias: Tensor | None, features: int) -> Tensor:

@@ -1,0 +1,34 @@
+"""A real model, float32: covey's text is the one that transformers' greedy `generate` gave when it was recorded."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from covey import LLM, SamplingParams
+from covey.config import cache_dir
+from tests.exactness.drafters import ScriptedDrafter
+from tests.exactness.smollm2 import DATA
+
+pytestmark = pytest.mark.skipif(
+    not Path(cache_dir() / "smollm2").exists(), reason="smollm2 is not in the cache: covey fetch smollm2 puts it there"
+)
+CASES = json.loads(DATA.read_text())["cases"]
+
+
+@pytest.mark.parametrize("drafter", ["plain", "suffix", "often right"])
+def test_text_is_the_recorded_text_of_transformers(drafter):
+    texts = {tuple(c["prompt"]): c["tokens"] for c in CASES}
+    drafters = {"plain": [], "suffix": ["suffix"], "often right": [ScriptedDrafter(texts, wrong_every=5)]}[drafter]
+    with LLM("smollm2", drafters=drafters, dtype="float32", device="cpu", max_model_len=512, max_num_seqs=9) as llm:
+        done = llm.generate([c["prompt"] for c in CASES], SamplingParams(max_tokens=32), progress=False)
+    assert {c["task"]: d.token_ids for c, d in zip(CASES, done, strict=True)} == {c["task"]: c["tokens"] for c in CASES}
+
+
+def test_a_draft_model_equal_to_the_target_is_always_accepted():
+    with LLM("smollm2", drafters=["model:smollm2"], dtype="float32", device="cpu", max_model_len=512) as llm:
+        done = llm.generate(CASES[0]["prompt"], SamplingParams(max_tokens=32), progress=False)[0]
+    assert done.token_ids == CASES[0]["tokens"]
+    assert done.stats.num_accepted_tokens == done.stats.num_draft_tokens > 0
