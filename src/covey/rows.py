@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-BLOCK_SIZE = 32
+BLOCK_SIZE = 64
 
 
 @dataclass(eq=False)

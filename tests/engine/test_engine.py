@@ -53,7 +53,7 @@ def test_preempted_requests_give_the_same_text_and_rows_come_back():
     prompts, params = requests(12)
     with LLM("toy", drafters=[], max_num_seqs=1) as llm:
         alone = [c.token_ids for c in llm.generate(prompts, params)]
-    with LLM(SmallTarget(num_blocks=10), drafters=["suffix"], max_num_seqs=8, prefill_chunk=32) as llm:
+    with LLM(SmallTarget(num_blocks=5), drafters=["suffix"], max_num_seqs=8, prefill_chunk=32) as llm:
         crowded = [c.token_ids for c in llm.generate(prompts, params)]
         assert llm._system.engine.scheduler.num_preempted > 0
         assert nothing_left(llm)
@@ -79,7 +79,7 @@ def test_preemption_recomputes_a_real_model_and_its_draft_model(tiny):
 def test_a_thousand_requests_with_aborts_leave_no_row_behind():
     prompts, params = requests(1000)
     chooser = random.Random(2)
-    with LLM(SmallTarget(num_blocks=24), drafters=[SuffixDrafter()], max_num_seqs=16) as llm:
+    with LLM(SmallTarget(num_blocks=12), drafters=[SuffixDrafter()], max_num_seqs=16) as llm:
         engine, finished = llm._system.engine, []
         listen = lambda event: event.finish_reason and finished.append(event.finish_reason)  # noqa: E731
         queue = [llm._system.generations(ids, p, listen) for ids, p in zip(prompts, params, strict=True)]

@@ -12,18 +12,27 @@ Knows nothing of sampling or scheduling.
 
 from __future__ import annotations
 
+import math
 import threading
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers import AttentionInterface, PreTrainedModel
 
+from covey.rows import BLOCK_SIZE
 from covey.types import UnsupportedError
 
 NAME = "covey"
+
+# Attention is computed in whole blocks of keys, and for at least so many queries of a key head, so that a query's
+# result has the same bits whether it is decoded alone or verified among others: the matrix library chooses its order
+# of summation by shape, but masked blocks of this size add exact zeros to an otherwise equal sum.
+KEY_BLOCK = BLOCK_SIZE
+MIN_QUERIES = 8
 
 # What transformers hands to every attention function and what has no bearing on the result here.
 _HARMLESS = {
@@ -40,12 +49,23 @@ class Span:
     offset: int
     count: int
     start: int
-    slots: slice | Tensor  # of positions 0 .. start + count - 1
+    slots: slice | Tensor  # of positions 0 .. start + count - 1, and on to the end of a block
     masks: dict[tuple[int, int], Tensor] = field(default_factory=dict)
 
     def first_key(self, window: int | None) -> int:
-        """The first position that any query of the span may see."""
-        return 0 if window is None else max(0, self.start - window + 1)
+        """The block border before the first position that any query of the span may see."""
+        return 0 if window is None else max(0, self.start - window + 1) // KEY_BLOCK * KEY_BLOCK
+
+    def padding(self, groups: int) -> int:
+        """How often the last query is repeated to make up the least number of queries."""
+        return max(0, -(-MIN_QUERIES // groups) - self.count)
+
+    def queries(self, query: Tensor, groups: int) -> Tensor:
+        """This span's queries, every key head serving its group of query heads: [1, kv_heads, groups * (count + padding), dim]."""
+        own = query[:, :, self.offset : self.offset + self.count]
+        if padding := self.padding(groups):
+            own = torch.cat([own, own[:, :, -1:].expand(-1, -1, padding, -1)], 2)
+        return own.reshape(1, query.shape[1] // groups, groups * own.shape[2], -1)
 
     def keys(self, cache: Tensor, window: int | None) -> Tensor:
         """The visible part of this row's cache: [1, heads, L, dim]."""
@@ -53,14 +73,13 @@ class Span:
         seen = slice(self.slots.start + first, self.slots.stop) if isinstance(self.slots, slice) else self.slots[first:]
         return cache[seen].transpose(0, 1)[None]
 
-    def mask(self, groups: int, window: int | None, dtype: torch.dtype, device: torch.device) -> Tensor | None:
-        """What query i may see, as an additive mask [groups * count, L]; None when all of it. Made once a pass."""
-        if self.count == 1:
-            return None
+    def mask(self, groups: int, window: int | None, dtype: torch.dtype, device: torch.device) -> Tensor:
+        """What query i may see, as an additive mask [groups * (count + padding), L]. Made once a pass."""
         key = (groups, -1 if window is None else window)
         if key not in self.masks:
-            query = torch.arange(self.start, self.start + self.count, device=device)[:, None]
-            position = torch.arange(self.first_key(window), self.start + self.count, device=device)
+            last = self.start + self.count
+            query = torch.arange(self.start, last + self.padding(groups), device=device).clamp(max=last - 1)[:, None]
+            position = torch.arange(self.first_key(window), -(-last // KEY_BLOCK) * KEY_BLOCK, device=device)
             visible = position <= query
             if window is not None:
                 visible &= position > query - window
@@ -86,9 +105,8 @@ class Layer:
         self.current: Pass | None = None
 
     def allocate(self, slots: int, dtype: torch.dtype, device: torch.device) -> None:
-        # Not cleared: attention reads only positions that have been written, and memory not touched costs nothing.
-        self.keys = torch.empty(slots, self.kv_heads, self.key_dim, dtype=dtype, device=device)
-        self.values = torch.empty(slots, self.kv_heads, self.value_dim, dtype=dtype, device=device)
+        self.keys = _zeros((slots, self.kv_heads, self.key_dim), dtype, device)
+        self.values = _zeros((slots, self.kv_heads, self.value_dim), dtype, device)
 
     def attend(self, query: Tensor, key: Tensor, value: Tensor, scale: float, window: int | None, softcap: float | None) -> Tensor:
         """query [1, H, N, D], key and value [1, kv_heads, N, D] -> [1, N, H, D]."""
@@ -98,20 +116,25 @@ class Layer:
         heads, groups = query.shape[1], query.shape[1] // self.kv_heads
         out = query.new_zeros(1, query.shape[2], heads, self.value_dim)
         for span in self.current.spans:
-            q = query[:, :, span.offset : span.offset + span.count]
-            q = q.reshape(1, self.kv_heads, groups * span.count, -1)  # one key head serves its group of query heads
+            q = span.queries(query, groups)
             mask = span.mask(groups, window, query.dtype, query.device)
             k, v = span.keys(self.keys, window), span.keys(self.values, window)
             y = _capped(q, k, v, mask, scale, softcap) if softcap else functional.scaled_dot_product_attention(q, k, v, mask, scale=scale)
-            out[0, span.offset : span.offset + span.count] = y.reshape(heads, span.count, -1).transpose(0, 1)
+            y = y.reshape(heads, -1, self.value_dim)[:, : span.count]
+            out[0, span.offset : span.offset + span.count] = y.transpose(0, 1)
         return out
 
 
-def _capped(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scale: float, softcap: float) -> Tensor:
+def _zeros(shape: tuple[int, int, int], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Zeros, since masked positions are read and 0 * NaN is NaN. On the CPU memory costs nothing before it is touched."""
+    if device.type != "cpu":
+        return torch.zeros(shape, dtype=dtype, device=device)
+    return torch.from_numpy(numpy.zeros(math.prod(shape) * dtype.itemsize, numpy.uint8)).view(dtype).view(shape)
+
+
+def _capped(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, scale: float, softcap: float) -> Tensor:
     """Attention with tanh-capped scores (Gemma 2), which the fused kernels do not offer."""
-    scores = torch.tanh(query @ key.transpose(-1, -2) * scale / softcap) * softcap
-    if mask is not None:
-        scores = scores + mask
+    scores = torch.tanh(query @ key.transpose(-1, -2) * scale / softcap) * softcap + mask
     return scores.softmax(-1, dtype=torch.promote_types(query.dtype, torch.float32)).to(query.dtype) @ value
 
 

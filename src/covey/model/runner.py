@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from covey.model import linear
-from covey.model.attention import AttentionLayers, Pass, Span
+from covey.model.attention import KEY_BLOCK, AttentionLayers, Pass, Span
 from covey.model.load import LoadedModel
 from covey.rows import BLOCK_SIZE, Row, RowPool
 
@@ -75,7 +75,7 @@ class ModelRunner:
         for feed in feeds:
             offset, count = len(ids), len(feed.tokens)
             stop = feed.start + count
-            seen = self.rows.span(feed.row, 0, stop)
+            seen = self.rows.span(feed.row, 0, -(-stop // KEY_BLOCK) * KEY_BLOCK)
             spans.append(Span(offset, count, feed.start, seen if isinstance(seen, slice) else self._ids(seen)))
             ids += feed.tokens
             positions += range(feed.start, stop)
