@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from covey.bench import BenchSettings, run
+from covey.bench.llamacpp import gguf_of
 from covey.bench.names import parse_method
-from covey.bench.peers import Peers, gguf_of
+from covey.bench.peers import Peers
 from covey.types import CoveyError
 from tests.bench.samples import line, write
 from tests.model.tiny import tiny_model
