@@ -14,13 +14,12 @@ from __future__ import annotations
 
 import math
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 from transformers import AttentionInterface, PreTrainedModel
 
 from covey.rows import BLOCK_SIZE
@@ -33,6 +32,8 @@ NAME = "covey"
 # of summation by shape, but masked blocks of this size add exact zeros to an otherwise equal sum.
 KEY_BLOCK = BLOCK_SIZE
 MIN_QUERIES = 8
+
+_fused = nn.functional.scaled_dot_product_attention
 
 # What transformers hands to every attention function and what has no bearing on the result here.
 _HARMLESS = {
@@ -50,50 +51,82 @@ class Span:
     count: int
     start: int
     slots: slice | Tensor  # of positions 0 .. start + count - 1, and on to the end of a block
-    masks: dict[tuple[int, int], Tensor] = field(default_factory=dict)
-
-    def first_key(self, window: int | None) -> int:
-        """The block border before the first position that any query of the span may see."""
-        return 0 if window is None else max(0, self.start - window + 1) // KEY_BLOCK * KEY_BLOCK
-
-    def padding(self, groups: int) -> int:
-        """How often the last query is repeated to make up the least number of queries."""
-        return max(0, -(-MIN_QUERIES // groups) - self.count)
-
-    def queries(self, query: Tensor, groups: int) -> Tensor:
-        """This span's queries, every key head serving its group of query heads: [1, kv_heads, groups * (count + padding), dim]."""
-        own = query[:, :, self.offset : self.offset + self.count]
-        if padding := self.padding(groups):
-            own = torch.cat([own, own[:, :, -1:].expand(-1, -1, padding, -1)], 2)
-        return own.reshape(1, query.shape[1] // groups, groups * own.shape[2], -1)
-
-    def keys(self, cache: Tensor, window: int | None) -> Tensor:
-        """The visible part of this row's cache: [1, heads, L, dim]."""
-        first = self.first_key(window)
-        seen = slice(self.slots.start + first, self.slots.stop) if isinstance(self.slots, slice) else self.slots[first:]
-        return cache[seen].transpose(0, 1)[None]
-
-    def mask(self, groups: int, window: int | None, dtype: torch.dtype, device: torch.device) -> Tensor:
-        """What query i may see, as an additive mask [groups * (count + padding), L]. Made once a pass."""
-        key = (groups, -1 if window is None else window)
-        if key not in self.masks:
-            last = self.start + self.count
-            query = torch.arange(self.start, last + self.padding(groups), device=device).clamp(max=last - 1)[:, None]
-            position = torch.arange(self.first_key(window), -(-last // KEY_BLOCK) * KEY_BLOCK, device=device)
-            visible = position <= query
-            if window is not None:
-                visible &= position > query - window
-            mask = torch.zeros(visible.shape, dtype=dtype, device=device).masked_fill_(~visible, float("-inf"))
-            self.masks[key] = mask.repeat(groups, 1)
-        return self.masks[key]
 
 
-@dataclass
+@dataclass(frozen=True)
+class View:
+    """What one span sees in layers of one kind: its padded queries [offset, stop), its slots, and which of them are hidden."""
+
+    offset: int
+    stop: int
+    slots: slice | Tensor
+    mask: Tensor  # additive, [groups * padded queries, L]
+
+    def of(self, cache: Tensor) -> Tensor:
+        """The visible part of the row's cache: [1, heads, L, dim]."""
+        return cache[self.slots].transpose(0, 1)[None]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How layers of one kind attend in one pass. `padded` repeats queries, `real` takes their results back; None: all as they are."""
+
+    views: list[View]
+    padded: Tensor | None
+    real: Tensor | None
+
+
 class Pass:
-    """One forward pass: where each new token's keys and values go [N], and which queries belong to which row."""
+    """One forward pass over N tokens: where each one's keys and values go [N], and which queries belong to which row.
 
-    slots: Tensor
-    spans: list[Span]
+    Tokens behind the last span only fill the pass up; what they see is of no use.
+    """
+
+    def __init__(self, slots: Tensor, spans: list[Span]) -> None:
+        self.slots, self.spans = slots, spans
+        self._plans: dict[tuple[int, int | None], Plan] = {}
+
+    def plan(self, groups: int, window: int | None, dtype: torch.dtype) -> Plan:
+        """Made once for all layers of a kind: groups query heads to a key head, which see the last `window` positions."""
+        plan = self._plans.get((groups, window))
+        if plan is None:
+            plan = self._plans[groups, window] = self._plan(groups, window, dtype)
+        return plan
+
+    def _plan(self, groups: int, window: int | None, dtype: torch.dtype) -> Plan:
+        views: list[View] = []
+        padded: list[int] = []  # which query stands at each place
+        real: list[int] = []  # at which place each query stands
+        for span in self.spans:
+            offset, last = len(padded), span.offset + span.count - 1
+            count = max(span.count, -(-MIN_QUERIES // groups))
+            padded += [min(span.offset + i, last) for i in range(count)]
+            real += range(offset, offset + span.count)
+            first = _first_key(span, window)
+            seen = slice(span.slots.start + first, span.slots.stop) if isinstance(span.slots, slice) else span.slots[first:]
+            views.append(View(offset, len(padded), seen, _mask(span, count, first, window, dtype, self.slots.device).repeat(groups, 1)))
+        total = len(self.slots)
+        real += [real[-1]] * (total - len(real))
+        if padded == list(range(total)):
+            return Plan(views, None, None)
+        device = self.slots.device
+        return Plan(views, torch.tensor(padded, device=device), torch.tensor(real, device=device))
+
+
+def _first_key(span: Span, window: int | None) -> int:
+    """The block border before the first position that any query of the span may see."""
+    return 0 if window is None else max(0, span.start - window + 1) // KEY_BLOCK * KEY_BLOCK
+
+
+def _mask(span: Span, count: int, first: int, window: int | None, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """What each of a span's queries may see, the last one repeated: additive, [count, L]."""
+    stop = span.start + span.count
+    query = torch.arange(span.start, span.start + count, device=device).clamp(max=stop - 1)[:, None]
+    position = torch.arange(first, -(-stop // KEY_BLOCK) * KEY_BLOCK, device=device)
+    visible = position <= query
+    if window is not None:
+        visible &= position > query - window
+    return torch.zeros(visible.shape, dtype=dtype, device=device).masked_fill_(~visible, float("-inf"))
 
 
 class Layer:
@@ -113,16 +146,22 @@ class Layer:
         assert self.current is not None
         self.keys.index_copy_(0, self.current.slots, key[0].transpose(0, 1))
         self.values.index_copy_(0, self.current.slots, value[0].transpose(0, 1))
-        heads, groups = query.shape[1], query.shape[1] // self.kv_heads
-        out = query.new_zeros(1, query.shape[2], heads, self.value_dim)
-        for span in self.current.spans:
-            q = span.queries(query, groups)
-            mask = span.mask(groups, window, query.dtype, query.device)
-            k, v = span.keys(self.keys, window), span.keys(self.values, window)
-            y = _capped(q, k, v, mask, scale, softcap) if softcap else functional.scaled_dot_product_attention(q, k, v, mask, scale=scale)
-            y = y.reshape(heads, -1, self.value_dim)[:, : span.count]
-            out[0, span.offset : span.offset + span.count] = y.transpose(0, 1)
-        return out
+        heads = query.shape[1]
+        groups = heads // self.kv_heads
+        plan = self.current.plan(groups, window, query.dtype)
+        if plan.padded is not None:
+            query = query.index_select(2, plan.padded)
+        grouped = query.unflatten(1, (self.kv_heads, groups))  # [1, kv_heads, groups, N, D]: a key head serves its group
+        parts: list[Tensor] = []
+        for view in plan.views:
+            q = grouped[:, :, :, view.offset : view.stop].flatten(2, 3)
+            k, v = view.of(self.keys), view.of(self.values)
+            y = _capped(q, k, v, view.mask, scale, softcap) if softcap else _fused(q, k, v, view.mask, scale=scale)
+            parts.append(y.view(heads, -1, self.value_dim))
+        out = parts[0] if len(parts) == 1 else torch.cat(parts, 1)  # [H, N, D]
+        if plan.real is not None:
+            out = out.index_select(1, plan.real)
+        return out.transpose(0, 1).contiguous()[None]
 
 
 def _zeros(shape: tuple[int, int, int], dtype: torch.dtype, device: torch.device) -> Tensor:

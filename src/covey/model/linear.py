@@ -1,12 +1,19 @@
 """Linear layers whose weights are stored in the layout that the CPU's matrix library wants.
 
 oneDNN repacks an ordinary bfloat16 weight on every call; doing it once makes a decoding step about a quarter faster
-without compiling anything. Knows nothing of models beyond `torch.nn.Linear`.
+without compiling anything. Layers that are given the same input (a query, key and value projection; the gate and the
+way up) become one product, which saves a quarter of what the products take. Knows nothing of models beyond
+`torch.nn.Linear`.
 
-    pack_linears(model)      # bfloat16 on the CPU; in place
+    with Inputs(model) as inputs:
+        model(...)                       # any pass shows which layers share their input
+    pack_linears(model, inputs.shared()) # bfloat16 on the CPU; in place
 """
 
 from __future__ import annotations
+
+from types import TracebackType
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -38,25 +45,86 @@ _library.impl("linear", _linear, "CPU")
 torch.library.register_fake("covey::linear", _linear_shape)
 
 
-class PackedLinear(nn.Module):
-    """y = x W^T + b with W prepacked: x [..., in] -> [..., out]. The plain weight is not kept."""
+class Product:
+    """y = x W^T + b for layers of one input, their weights below one another, prepacked. The plain weights are not kept."""
 
-    handle: Tensor
+    def __init__(self, layers: list[nn.Linear]) -> None:
+        self.features = sum(layer.out_features for layer in layers)
+        self.number = next(_next_handle)
+        weight = layers[0].weight if len(layers) == 1 else torch.cat([layer.weight for layer in layers])
+        _packed[self.number] = torch.ops.mkldnn._reorder_linear_weight(weight.detach(), _PACK_FOR_TOKENS)
+        self.bias = _stacked_bias(layers)
+        self.handle = torch.tensor(self.number)
+        self.input: Tensor | None = None  # of the last product, while there are layers that have not yet asked for it
+        self.output: Tensor | None = None
 
-    def __init__(self, linear: nn.Linear) -> None:
-        super().__init__()
-        self.in_features, self.out_features = linear.in_features, linear.out_features
-        self.bias = linear.bias
-        number = next(_next_handle)
-        _packed[number] = torch.ops.mkldnn._reorder_linear_weight(linear.weight.detach(), _PACK_FOR_TOKENS)
-        self.register_buffer("handle", torch.tensor(number), persistent=False)
+    def of(self, x: Tensor) -> Tensor:
+        """The product of x; computed once while x is the same tensor."""
+        if self.input is not x or self.output is None:
+            self.input, self.output = x, torch.ops.covey.linear(x, self.handle, self.bias, self.features)
+        return self.output
 
-    def forward(self, x: Tensor) -> Tensor:
-        return torch.ops.covey.linear(x, self.handle, self.bias, self.out_features)
+    def forget(self) -> None:
+        self.input = self.output = None
 
     def release(self) -> None:
-        """Give back the packed weight; the layer is unusable afterwards."""
-        _packed.pop(int(self.handle), None)
+        """Give back the packed weight; the layers are unusable afterwards."""
+        _packed.pop(self.number, None)
+
+
+def _stacked_bias(layers: list[nn.Linear]) -> Tensor | None:
+    if all(layer.bias is None for layer in layers):
+        return None
+    return torch.cat([layer.weight.new_zeros(layer.out_features) if layer.bias is None else layer.bias for layer in layers]).detach()
+
+
+class PackedLinear(nn.Module):
+    """Some features of a product, in the place of one nn.Linear: x [..., in] -> [..., out]."""
+
+    def __init__(self, product: Product, start: int, linear: nn.Linear) -> None:
+        super().__init__()
+        self.in_features, self.out_features = linear.in_features, linear.out_features
+        self.product, self.start, self.stop = product, start, start + linear.out_features
+
+    def forward(self, x: Tensor) -> Tensor:
+        output = self.product.of(x)
+        if self.stop == self.product.features:  # the last layer of this input
+            self.product.forget()
+        return output[..., self.start : self.stop]
+
+
+class Inputs:
+    """Watches which linear layers of a model are given the same input during a pass."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self._model = model
+        self._calls: list[tuple[nn.Linear, Tensor]] = []
+        self._hooks: list[Any] = []
+
+    def __enter__(self) -> Inputs:
+        for module in self._model.modules():
+            if type(module) is nn.Linear:
+                self._hooks.append(module.register_forward_pre_hook(self._note))
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        for hook in self._hooks:
+            hook.remove()
+
+    def _note(self, module: nn.Module, arguments: tuple[Any, ...]) -> None:
+        assert isinstance(module, nn.Linear)
+        self._calls.append((module, arguments[0]))
+
+    def shared(self) -> list[list[nn.Linear]]:
+        """Layers called one after another with the same tensor, in that order; a layer called twice is left out."""
+        runs: list[tuple[Tensor, list[nn.Linear]]] = []
+        for module, given in self._calls:
+            if runs and runs[-1][0] is given:
+                runs[-1][1].append(module)
+            else:
+                runs.append((given, [module]))
+        called = [module for module, _ in self._calls]
+        return [run for _, run in runs if len(run) > 1 and all(called.count(module) == 1 for module in run)]
 
 
 def can_pack(dtype: torch.dtype, device: torch.device) -> bool:
@@ -64,16 +132,28 @@ def can_pack(dtype: torch.dtype, device: torch.device) -> bool:
     return dtype == torch.bfloat16 and device.type == "cpu" and torch.backends.mkldnn.is_available()
 
 
-def pack_linears(model: nn.Module) -> None:
-    """Replace every plain nn.Linear in the model by a PackedLinear, in place."""
+def pack_linears(model: nn.Module, shared: list[list[nn.Linear]]) -> None:
+    """Replace every plain nn.Linear in the model by a PackedLinear, in place; those that share an input share a product."""
+    company = {id(layer): run for run in shared for layer in run}
+    made: dict[int, PackedLinear] = {}
     for module in list(model.modules()):
         for name, child in list(module.named_children()):
             if type(child) is nn.Linear:
-                setattr(module, name, PackedLinear(child))
+                if id(child) not in made:
+                    made |= _pack(company.get(id(child), [child]))
+                setattr(module, name, made[id(child)])
+
+
+def _pack(layers: list[nn.Linear]) -> dict[int, PackedLinear]:
+    product, made, start = Product(layers), {}, 0
+    for layer in layers:
+        made[id(layer)] = PackedLinear(product, start, layer)
+        start += layer.out_features
+    return made
 
 
 def release_linears(model: nn.Module) -> None:
     """Give back all packed weights of a model."""
     for module in model.modules():
         if isinstance(module, PackedLinear):
-            module.release()
+            module.product.release()

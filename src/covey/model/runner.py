@@ -43,9 +43,10 @@ class ModelRunner:
         packed = linear.can_pack(self.dtype, self.device)
         self._min_tokens = linear.MIN_TOKENS if packed else 1
         with torch.inference_mode():
-            self.layers = AttentionLayers(self.model)
+            with linear.Inputs(self.model) as inputs:
+                self.layers = AttentionLayers(self.model)
             if packed:
-                linear.pack_linears(self.model)
+                linear.pack_linears(self.model, inputs.shared())
         if compiled:
             decoder = self.model.get_decoder()
             decoder.forward = torch.compile(decoder.forward, dynamic=True)
