@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from covey.config import ConfigError, EngineConfig, all_options, cache_dir, engine_options, load_settings, sampling_options
-from covey.types import CoveyError, SamplingParams
+from covey.errors import CoveyError
+from covey.sampling_params import SamplingParams
 
 
 @pytest.fixture(autouse=True)

@@ -97,3 +97,14 @@ def test_choose_never_takes_a_token_of_probability_zero():
     scores = torch.full((50, 130), float("-inf"))
     scores[:, 129] = -1000.0
     assert noise.choose(scores, list(range(50)), [0] * 50) == [129] * 50
+
+
+@pytest.mark.gpu
+def test_a_gpu_hashes_to_the_same_bits_and_chooses_the_same_tokens():
+    ids = every_id()
+    keys = torch.tensor([1234567])
+    assert torch.equal(noise._hash(keys.cuda(), ids.cuda()).cpu(), noise._hash(keys, ids))
+    torch.testing.assert_close(noise.gumbel(1, 2, ids.cuda()).cpu(), noise.gumbel(1, 2, ids), rtol=1e-14, atol=1e-14)
+    scores = torch.randn(200, 5000, generator=torch.Generator().manual_seed(0)) * 3
+    places = list(range(200))
+    assert noise.choose(scores.cuda(), places, places) == noise.choose(scores, places, places)

@@ -21,7 +21,9 @@ from covey.engine.progress import Progress
 from covey.engine.statistics import Statistics
 from covey.engine.system import System
 from covey.engine.worker import Worker
-from covey.types import CoveyError, Drafter, FinishReason, Prompt, Round, SamplingParams, TokenLogprob
+from covey.errors import CoveyError
+from covey.sampling_params import SamplingParams
+from covey.types import Drafter, FinishReason, Prompt, Round, TokenLogprob
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,10 @@ import torch
 from torch import Tensor
 
 from covey.accept import accept
+from covey.errors import CoveyError
 from covey.model.sampling import Position, choose_tokens, token_logprob
 from covey.rows import BLOCK_SIZE, RowPool
-from covey.types import CoveyError, Message, Sequence, Verdict, Work
+from covey.types import Message, Sequence, Verdict, Work
 
 _WORDS = " the, a, bird, birds, covey, flies, fly, over, under, hill, and, then, it, they, sing, sings, while, small, grey, home"
 _CONTEXTS = 211

@@ -10,7 +10,7 @@ import pytest
 
 from covey.bench import BenchSettings, benchmark, run
 from covey.bench.methods import CoveyMethod
-from covey.types import CoveyError
+from covey.errors import CoveyError
 from tests.bench.samples import line, write
 
 TOKENS = 24

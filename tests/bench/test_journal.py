@@ -8,7 +8,7 @@ import pytest
 
 from covey.bench.journal import Journal, journal_path
 from covey.bench.measurement import Unit
-from covey.types import CoveyError
+from covey.errors import CoveyError
 from tests.bench.samples import drafted, measurement
 
 CONDITIONS = {"settings": {"max_tokens": 8, "tasks": ("qa",)}, "commit": "abc"}

@@ -8,7 +8,7 @@ import pytest
 
 from covey.bench import BenchSettings
 from covey.bench.methods import Engines
-from covey.types import CoveyError
+from covey.errors import CoveyError
 from tests.model.tiny import tiny_model
 
 PROMPTS = [[5, 9, 11, 30, 5, 9, 11, 30, 5], [40, 41, 42]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from covey.bench.names import KNOWN, MethodName, parse_method
-from covey.types import CoveyError
+from covey.errors import CoveyError
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from covey.bench import BenchSettings, run
 from covey.bench.llamacpp import gguf_of
 from covey.bench.names import parse_method
 from covey.bench.peers import Peers
-from covey.types import CoveyError
+from covey.errors import CoveyError
 from tests.bench.samples import line, write
 from tests.model.tiny import tiny_model
 from tests.model.tiny_gguf import tiny_gguf

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from covey.bench.prompts import EncodedPrompt, make_groups, read_prompts, select
-from covey.types import CoveyError, Message
+from covey.errors import CoveyError
+from covey.types import Message
 from tests.bench.samples import line, write
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from covey.bench.settings import BenchSettings
-from covey.types import CoveyError
+from covey.errors import CoveyError
 
 
 def test_lists_may_be_given_as_text() -> None:

@@ -10,8 +10,9 @@ import pytest
 
 from covey.cli.jsonl import Answers, Request, read_requests
 from covey.engine.statistics import Statistics
+from covey.errors import CoveyError
 from covey.llm import Completion
-from covey.types import CoveyError, SamplingParams
+from covey.sampling_params import SamplingParams
 
 DEFAULTS = SamplingParams(max_tokens=7)
 

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from covey.cli.paint import Colours, Marks, Owners, Segment
 from covey.llm import LLM, Chunk
+from covey.sampling_params import SamplingParams
 from covey.toy import ToyTokenizer
-from covey.types import Round, SamplingParams
+from covey.types import Round
 
 TOKENIZER = ToyTokenizer()
 BLANK = Round(0, 0, "r", 0, 0, 4, (), (), "", 0, (), 0, None, 1, 1, 0.0, 0.0, 0.0)

@@ -4,7 +4,7 @@ import pytest
 
 from covey import LLM, SamplingParams
 from covey.drafters import ModelDrafter
-from covey.types import UnsupportedError
+from covey.errors import UnsupportedError
 
 KIND = {"dtype": "float64", "device": "cpu"}
 

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from covey.drafters.automaton import SuffixAutomaton
 from covey.drafters.suffix import HitTable, SuffixDrafter
-from covey.types import Draft, SamplingParams, Sequence
+from covey.sampling_params import SamplingParams
+from covey.types import Draft, Sequence
 
 END = 999
 

@@ -6,8 +6,8 @@ from covey import LLM
 from covey.config import EngineConfig
 from covey.drafters import ModelDrafter
 from covey.engine.memory import plan_memory
+from covey.errors import OutOfMemoryError
 from covey.rows import BLOCK_SIZE
-from covey.types import OutOfMemoryError
 
 GIB = 2**30
 

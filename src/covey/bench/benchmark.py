@@ -29,7 +29,7 @@ from covey.bench.prompts import Group, Selection, file_digest, make_groups, read
 from covey.bench.report import draw, to_markdown
 from covey.bench.settings import BenchSettings
 from covey.bench.summary import median_prompt_tokens, plain_across_batches, summarise
-from covey.types import CoveyError
+from covey.errors import CoveyError
 
 FORMAT = 1
 # Settings that do not change what is measured.

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from covey.bench.measurement import Measurement, Unit
-from covey.types import CoveyError
+from covey.errors import CoveyError
 
 
 def journal_path(result: Path) -> Path:

@@ -21,8 +21,8 @@ from covey.bench.measurement import Answer
 from covey.bench.settings import BenchSettings
 from covey.bench.tally import Passes, Tally
 from covey.config import cache_dir
+from covey.errors import CoveyError
 from covey.model.fetch import PACKAGES, fetch_gguf
-from covey.types import CoveyError
 
 _CONTEXT_UNIT = 256  # llama.cpp's caches come in multiples of this
 

@@ -16,8 +16,10 @@ from covey.bench.measurement import Answer
 from covey.bench.names import MethodName
 from covey.bench.settings import BenchSettings
 from covey.bench.tally import from_rounds
+from covey.errors import CoveyError
 from covey.llm import LLM
-from covey.types import CoveyError, Prompt, Round, SamplingParams
+from covey.sampling_params import SamplingParams
+from covey.types import Prompt, Round
 
 
 class Method(Protocol):

@@ -16,7 +16,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from covey.types import CoveyError, Message
+from covey.errors import CoveyError
+from covey.types import Message
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from typing import Any
 
 from covey.bench.names import MethodName, parse_method
 from covey.config import DEFAULT_TARGET, ConfigError, EngineConfig
-from covey.types import SamplingParams
+from covey.sampling_params import SamplingParams
 
 _WHOLE_NUMBERS = {
     "limit": (1, 1 << 20),

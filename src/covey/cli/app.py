@@ -17,7 +17,7 @@ import covey
 from covey.cli import bench, chat, demo, doctor, fetch, generate
 from covey.cli.options import with_settings
 from covey.config import debug
-from covey.types import CoveyError
+from covey.errors import CoveyError
 
 USER_ERROR = 2
 INTERRUPTED = 130

@@ -16,7 +16,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from covey.cli import screen, startup
 from covey.cli.jsonl import Answers, BadLine, Request, read_requests
 from covey.config import ConfigError, Settings
-from covey.types import CoveyError, Message, Prompt, Round
+from covey.errors import CoveyError
+from covey.types import Message, Prompt, Round
 
 if TYPE_CHECKING:
     from covey.llm import AsyncLLM

@@ -15,7 +15,8 @@ import typer
 from covey.cli import screen, startup, streaming
 from covey.cli.paint import painter_for
 from covey.config import Settings
-from covey.types import CoveyError, Message
+from covey.errors import CoveyError
+from covey.types import Message
 
 _HELP = "/clear forgets the conversation, /exit or Ctrl-D ends it"
 

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from covey.cli import screen
 from covey.config import Settings, all_options
-from covey.types import CoveyError
+from covey.errors import CoveyError
 
 SETTINGS = tuple(option.name for option in all_options().values() if option.group != "sampling" and option.name != "trace")
 

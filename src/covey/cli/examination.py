@@ -21,7 +21,8 @@ from covey.config import EngineConfig, Settings
 from covey.drafters import drafter_names, make_drafter
 from covey.engine.memory import free_memory, plan_memory
 from covey.engine.system import GOOD_DRAFTERS
-from covey.types import CoveyError, Host, OutOfMemoryError
+from covey.errors import CoveyError, OutOfMemoryError
+from covey.types import Host
 
 _GIB = 1 << 30
 _INSTRUCTION_SETS = (

@@ -15,7 +15,8 @@ import typer
 from covey.cli import batch, screen, startup, streaming
 from covey.cli.jsonl import answer_record
 from covey.config import ConfigError, Settings
-from covey.types import CoveyError, Message, Prompt
+from covey.errors import CoveyError
+from covey.types import Message, Prompt
 
 if TYPE_CHECKING:
     from covey.llm import LLM

@@ -18,7 +18,9 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from covey.config import ConfigError, unknown
-from covey.types import CoveyError, Message, SamplingParams
+from covey.errors import CoveyError
+from covey.sampling_params import SamplingParams
+from covey.types import Message
 
 if TYPE_CHECKING:
     from covey.llm import Completion

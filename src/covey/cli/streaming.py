@@ -13,7 +13,9 @@ from rich.console import Console
 from covey.cli.paint import Owners, painter_for
 from covey.cli.screen import harmless
 from covey.config import ConfigError
-from covey.types import CoveyError, Prompt, SamplingParams
+from covey.errors import CoveyError
+from covey.sampling_params import SamplingParams
+from covey.types import Prompt
 
 if TYPE_CHECKING:
     from covey.engine.statistics import Statistics

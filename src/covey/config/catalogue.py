@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from covey.config.option import Kind, Option, unknown
-from covey.types import SamplingParams
+from covey.sampling_params import SamplingParams
 
 DEFAULT_TARGET = "smollm2"
 DTYPES = ("auto", "bfloat16", "float16", "float32", "float64")

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from covey.types import CoveyError
+from covey.errors import CoveyError
 
 PREFIX = "COVEY_"
 

@@ -18,7 +18,7 @@ from typing import Any
 from covey.config.catalogue import DEFAULT_TARGET, EngineConfig, all_options
 from covey.config.environment import OTHER_VARIABLES
 from covey.config.option import PREFIX, ConfigError, Option, unknown
-from covey.types import SamplingParams
+from covey.sampling_params import SamplingParams
 
 FILE_NAME = "covey.toml"
 

@@ -12,7 +12,8 @@ from importlib.metadata import entry_points
 
 from covey.drafters.model import ModelDrafter
 from covey.drafters.suffix import SuffixDrafter
-from covey.types import CoveyError, Drafter
+from covey.errors import CoveyError
+from covey.types import Drafter
 
 ENTRY_POINT_GROUP = "covey.drafters"
 

@@ -13,11 +13,12 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from covey.errors import UnsupportedError
 from covey.model.load import LoadedModel, load
 from covey.model.runner import Feed, ModelRunner
 from covey.model.sampling import Position, choice_probability, choose_tokens
 from covey.rows import BLOCK_SIZE
-from covey.types import Draft, Drafter, Host, Sequence, UnsupportedError
+from covey.types import Draft, Drafter, Host, Sequence
 
 _CATCH_UP_TOKENS = 512
 

@@ -13,8 +13,8 @@ import psutil
 import torch
 
 from covey.config import EngineConfig
+from covey.errors import OutOfMemoryError
 from covey.rows import BLOCK_SIZE
-from covey.types import OutOfMemoryError
 
 _GIB = 1 << 30
 _SHARE_OF_FREE = 0.5

@@ -25,13 +25,15 @@ from covey.engine.engine import Engine
 from covey.engine.generation import Event, Generation
 from covey.engine.memory import MemoryPlan, plan_memory
 from covey.engine.text import OutputText
+from covey.errors import CoveyError, UnsupportedError
 from covey.model.load import check_context, load
 from covey.model.target import LocalTarget
 from covey.model.tokenizer import TextStream
 from covey.pipeline import Serial
 from covey.rows import BLOCK_SIZE
+from covey.sampling_params import SamplingParams
 from covey.toy import ToyTarget
-from covey.types import CoveyError, Drafter, Host, Prompt, Round, SamplingParams, Sequence, UnsupportedError
+from covey.types import Drafter, Host, Prompt, Round, Sequence
 
 log = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from covey.types import CoveyError
+from covey.errors import CoveyError
 
 # report(step, fraction): the step at hand, and how much of it is done (None where that is not known).
 Report = Callable[[str, float | None], None]

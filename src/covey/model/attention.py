@@ -22,8 +22,8 @@ import torch
 from torch import Tensor, nn
 from transformers import AttentionInterface, PreTrainedModel
 
+from covey.errors import UnsupportedError
 from covey.rows import BLOCK_SIZE
-from covey.types import UnsupportedError
 
 NAME = "covey"
 

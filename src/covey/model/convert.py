@@ -17,8 +17,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from covey.errors import CoveyError
 from covey.model.atomic import Report, silent
-from covey.types import CoveyError
 
 _SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 _STRING, _ARRAY = 8, 9

@@ -19,9 +19,9 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from covey.errors import CoveyError
 from covey.model.atomic import Report, ensure, silent
 from covey.model.convert import convert
-from covey.types import CoveyError
 
 _BLOCK = 1 << 22
 _POLL_SECONDS = 0.2

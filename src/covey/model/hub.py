@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from covey.errors import CoveyError
 from covey.model.atomic import Report, silent
-from covey.types import CoveyError
 
 # Weights come under this name; some repositories hold them a second time under others.
 _WANTED = ["*.json", "*.jinja", "*.txt", "*.model", "model*.safetensors"]

@@ -17,6 +17,7 @@ import torch
 from torch import nn
 from transformers import AutoConfig, AutoTokenizer, PretrainedConfig, PreTrainedModel
 
+from covey.errors import CoveyError, OutOfMemoryError, UnsupportedError
 from covey.model import attention as covey_attention
 from covey.model.atomic import Report
 from covey.model.convert import one_line
@@ -25,7 +26,6 @@ from covey.model.names import resolve
 from covey.model.quiet import quiet
 from covey.model.support import check_config, check_context, check_folder, check_modules, check_raw_config, model_class
 from covey.model.tokenizer import Tokenizer
-from covey.types import CoveyError, OutOfMemoryError, UnsupportedError
 
 __all__ = ["LoadedModel", "check_context", "load", "load_config", "load_tokenizer"]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from covey.types import CoveyError
+from covey.errors import CoveyError
 
 DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32, "float64": torch.float64}
 _BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}  # x86 and, the last, Arm

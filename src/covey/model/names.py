@@ -13,11 +13,11 @@ import re
 from pathlib import Path
 
 from covey.config import cache_dir
+from covey.errors import CoveyError
 from covey.model.atomic import Report, ensure, silent
 from covey.model.convert import convert
 from covey.model.fetch import PACKAGES, fetch
 from covey.model.hub import snapshot
-from covey.types import CoveyError
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 

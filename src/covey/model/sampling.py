@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from covey import noise
-from covey.types import SamplingParams, Sequence, TokenLogprob
+from covey.sampling_params import SamplingParams
+from covey.types import Sequence, TokenLogprob
 
 _NEVER = float("-inf")
 _TOP_P_FIRST_TRY = 512

@@ -14,7 +14,7 @@ from typing import Any
 from torch import nn
 from transformers import CONFIG_MAPPING, MODEL_FOR_CAUSAL_LM_MAPPING, PretrainedConfig, PreTrainedModel
 
-from covey.types import CoveyError, UnsupportedError
+from covey.errors import CoveyError, UnsupportedError
 
 _LAYER_TYPES = {"full_attention", "sliding_attention"}
 _PARTS_OF_ONE_MODEL = {"attn_config", "ffn_config"}

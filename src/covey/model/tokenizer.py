@@ -18,7 +18,8 @@ from typing import Any, Protocol
 from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerBase
 
-from covey.types import CoveyError, Message, UnsupportedError
+from covey.errors import CoveyError, UnsupportedError
+from covey.types import Message
 
 ROLES = ("system", "developer", "user", "assistant", "tool")
 _BYTE_PIECE = re.compile(r"<0x[0-9A-Fa-f]{2}>")

@@ -1,0 +1,77 @@
+"""Packed linear layers: the same products, one for layers of one input, and the same bits in any company."""
+
+import pytest
+import torch
+from torch import nn
+
+from covey.model import linear
+
+pytestmark = pytest.mark.skipif(
+    not linear.can_pack(torch.bfloat16, torch.device("cpu")), reason="torch was built without oneDNN, so nothing is packed"
+)
+
+
+class Block(nn.Module):
+    """Two layers of one input, one with a bias; a layer of its own; and one that is called twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.left, self.right = nn.Linear(64, 48, bias=False), nn.Linear(64, 80)
+        self.out, self.twice = nn.Linear(48, 64), nn.Linear(64, 64, bias=False)
+        self.to(torch.bfloat16)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.out(self.left(x) * self.right(x)[..., :48])
+        return self.twice(y) + self.twice(x)
+
+
+@pytest.fixture
+def pair():
+    """The block as it was, and packed."""
+    with torch.inference_mode():
+        block, packed = Block(), Block()
+        with linear.Inputs(packed) as inputs:
+            packed(torch.zeros(2, 64, dtype=torch.bfloat16))
+        linear.pack_linears(packed, inputs.shared())
+        yield block, packed
+        linear.release_linears(packed)
+
+
+def tokens(count: int) -> torch.Tensor:
+    return torch.randn(count, 64, generator=torch.Generator().manual_seed(count)).bfloat16()
+
+
+@pytest.mark.parametrize("count", [1, 4, 7, 100])
+def test_the_products_are_the_models(pair, count):
+    block, packed = pair
+    torch.testing.assert_close(packed(tokens(count)), block(tokens(count)), rtol=0.02, atol=0.02)
+
+
+def test_layers_of_one_input_share_a_product(pair):
+    _, packed = pair
+    assert packed.left.product is packed.right.product
+    assert len({id(m.product) for m in packed.modules() if isinstance(m, linear.PackedLinear)}) == 3
+
+
+@pytest.mark.parametrize("order", [("left", "right"), ("right", "left"), ("left", "left", "right"), ("right", "right")])
+def test_layers_of_one_product_may_be_called_in_any_order_and_with_other_inputs(pair, order):
+    block, packed = pair
+    for i, name in enumerate(order):
+        x = tokens(4 + i)
+        torch.testing.assert_close(getattr(packed, name)(x), getattr(block, name)(x), rtol=0.02, atol=0.02)
+
+
+def test_a_row_has_the_same_bits_in_any_company(pair):
+    _, packed = pair
+    many = tokens(64)
+    expected = packed(many)
+    for count in range(linear.MIN_TOKENS, 65):
+        assert torch.equal(packed(many[:count]), expected[:count])
+
+
+def test_release_gives_the_weights_back(pair):
+    _, packed = pair
+    held = len(linear._packed)
+    linear.release_linears(packed)
+    assert len(linear._packed) == held - 3
