@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 BLOCK = 64
+_TRIED_FIRST = 8  # blocks whose best value decides which others are looked at; measured, see docs/log.md
 _MASK = (1 << 64) - 1
 _GOLDEN = 0x9E3779B97F4A7C15
 _MIX_1 = 0xBF58476D1CE4E5B9
@@ -91,29 +92,34 @@ def gumbel(seed: int, position: int, ids: Tensor) -> Tensor:
 def choose(scores: Tensor, seeds: Seq[int], positions: Seq[int]) -> list[int]:
     """For each row of scores [N, V] (log p up to a constant, -inf where p = 0) the argmax of score + gumbel.
 
-    An exact sample of softmax(scores) per row; ties go to the lowest id. Evaluates only the blocks whose bound
-    reaches the best value found, about three of them.
+    An exact sample of softmax(scores) per row; ties go to the lowest id. Evaluates the few blocks with the best bounds,
+    then those whose bound reaches the best value found there.
     """
     count, vocab = scores.shape
     if vocab % BLOCK:
         scores = torch.nn.functional.pad(scores, (0, BLOCK - vocab % BLOCK), value=float("-inf"))
-    blocks = scores.view(count, -1, BLOCK)  # [N, B, 64]
-    token_keys = _keys(seeds, positions, _TOKENS, scores.device)[:, None]  # [N, 1]
-    block_keys = _keys(seeds, positions, _BLOCKS, scores.device)[:, None]
-    block_ids = torch.arange(blocks.shape[1], device=scores.device)
-    bound = blocks.amax(-1).double() - torch.log(_exponential(_hash(block_keys, block_ids)) / BLOCK)  # [N, B]
+    blocks = scores.reshape(-1, BLOCK)  # [N * B, 64]: from here on blocks of all rows are numbered through
+    per_row, device = len(blocks) // count, scores.device
+    token_keys = _keys(seeds, positions, _TOKENS, device)
+    block_bits = _hash(_keys(seeds, positions, _BLOCKS, device)[:, None], torch.arange(per_row, device=device)).view(-1)
+    first = _exponential(block_bits) / BLOCK  # when each block's winner arrives
+    bound = (blocks.amax(-1).double() - torch.log(first)).view(count, per_row)
+    lanes = torch.arange(BLOCK, device=device)
 
-    def values(rows: Tensor, chosen: Tensor) -> Tensor:
-        """Score + noise of all tokens of the chosen blocks: [M, 64]."""
-        ids = chosen[:, None] * BLOCK + torch.arange(BLOCK, device=scores.device)
-        return blocks[rows, chosen].double() - torch.log(_arrivals(token_keys[rows], block_keys[rows], ids))
+    def values(chosen: Tensor) -> Tensor:
+        """Score + noise of all tokens of the chosen blocks [M]: float64 [M, 64]; as `gumbel`, from what is known already."""
+        ids = (chosen % per_row)[:, None] * BLOCK + lanes
+        after = _exponential(_hash(token_keys[chosen // per_row][:, None], ids))
+        after.scatter_(1, (block_bits[chosen] & (BLOCK - 1))[:, None], 0.0)
+        return blocks[chosen].double() - torch.log(first[chosen][:, None] + after)
 
-    every = torch.arange(count, device=scores.device)
-    floor = values(every, bound.argmax(-1)).amax(-1)  # [N]
-    rows, chosen = torch.nonzero(bound >= floor[:, None], as_tuple=True)
-    best, offset = values(rows, chosen).max(-1)
+    best_bounds = bound.topk(min(_TRIED_FIRST, per_row)).indices + torch.arange(count, device=device)[:, None] * per_row
+    floor = values(best_bounds.view(-1)).view(count, -1).amax(-1)
+    chosen = torch.nonzero((bound >= floor[:, None]).view(-1))[:, 0]
+    best, lane = values(chosen).max(-1)
+    tokens = chosen % per_row * BLOCK + lane
     winners: list[tuple[float, int]] = [(float("-inf"), 0)] * count
-    for row, value, token in zip(rows.tolist(), best.tolist(), (chosen * BLOCK + offset).tolist(), strict=True):
+    for row, value, token in zip((chosen // per_row).tolist(), best.tolist(), tokens.tolist(), strict=True):
         if value > winners[row][0]:  # blocks come in ascending order, so an equal later one loses
             winners[row] = (value, token)
     return [token for _, token in winners]
