@@ -32,6 +32,8 @@ NAME = "covey"
 # of summation by shape, but masked blocks of this size add exact zeros to an otherwise equal sum.
 KEY_BLOCK = BLOCK_SIZE
 MIN_QUERIES = 8
+# A prompt's queries are cut into spans of this length: each then stops at its own last key, half the work of a whole square.
+MAX_QUERIES = 128
 
 _fused = nn.functional.scaled_dot_product_attention
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from covey.model import linear
-from covey.model.attention import KEY_BLOCK, AttentionLayers, Pass, Span
+from covey.model.attention import KEY_BLOCK, MAX_QUERIES, AttentionLayers, Pass, Span
 from covey.model.load import LoadedModel
 from covey.rows import BLOCK_SIZE, Row, RowPool
 
@@ -76,8 +76,7 @@ class ModelRunner:
         for feed in feeds:
             offset, count = len(ids), len(feed.tokens)
             stop = feed.start + count
-            seen = self.rows.span(feed.row, 0, -(-stop // KEY_BLOCK) * KEY_BLOCK)
-            spans.append(Span(offset, count, feed.start, seen if isinstance(seen, slice) else self._ids(seen)))
+            spans += self._spans(feed, offset)
             ids += feed.tokens
             positions += range(feed.start, stop)
             slots += self.rows.slots(feed.row, feed.start, stop)
@@ -96,6 +95,15 @@ class ModelRunner:
             )
         logits: Tensor = out.logits[0]
         return logits
+
+    def _spans(self, feed: Feed, offset: int) -> list[Span]:
+        """A feed's queries, in pieces that do not look at keys far beyond their own positions."""
+        spans: list[Span] = []
+        for at in range(0, len(feed.tokens), MAX_QUERIES):
+            count = min(MAX_QUERIES, len(feed.tokens) - at)
+            seen = self.rows.span(feed.row, 0, -(-(feed.start + at + count) // KEY_BLOCK) * KEY_BLOCK)
+            spans.append(Span(offset + at, count, feed.start + at, seen if isinstance(seen, slice) else self._ids(seen)))
+        return spans
 
     def _ids(self, values: list[int]) -> Tensor:
         return torch.tensor(values, dtype=torch.long, device=self.device)
