@@ -20,7 +20,7 @@ run = st.lists(st.integers(0, 4), max_size=6)
 def occurrences(written: Texts, sought: list[int]) -> list[int]:
     """What stands behind each occurrence; SEPARATOR at a text's end."""
     return [
-        (text + [SEPARATOR])[at + len(sought)]
+        [*text, SEPARATOR][at + len(sought)]
         for text in written
         for at in range(len(text) - len(sought) + 1)
         if text[at : at + len(sought)] == sought
@@ -29,7 +29,7 @@ def occurrences(written: Texts, sought: list[int]) -> list[int]:
 
 @given(texts, run.filter(len))
 def test_a_place_counts_all_occurrences(written: Texts, sought: list[int]) -> None:
-    assert Corpus.of(written).find(sought).count == len(occurrences(written, sought))
+    assert Corpus.of(written).find(sought).occurrences == len(occurrences(written, sought))
 
 
 @given(texts, run)

@@ -34,7 +34,7 @@ class Place(NamedTuple):
     length: int
 
     @property
-    def count(self) -> int:
+    def occurrences(self) -> int:
         return self.high - self.low
 
 
@@ -49,7 +49,7 @@ class Corpus:
         self._order = _suffix_array(self.tokens)
         # Big-endian numbers compare like the bytes that they are, so runs are compared by the interpreter's memcmp.
         self._raw = self.tokens.astype(">u4").tobytes()
-        self._starts = memoryview(self._order)
+        self._starts = memoryview(self._order)  # type: ignore[arg-type]  # numpy arrays are buffers
         self.best = lru_cache(maxsize=_REMEMBERED)(self._best)
 
     @classmethod
@@ -65,7 +65,7 @@ class Corpus:
         return Place(0, len(self), 0)
 
     def find(self, run: Sequence[int]) -> Place:
-        """Where a run of at most 64 tokens occurs; nowhere is a place with count 0."""
+        """Where a run of at most 64 tokens occurs; nowhere is a place without occurrences."""
         sought = numpy.asarray(run, ">u4").tobytes()
         width = len(sought)
         raw, starts = self._raw, self._starts
@@ -86,7 +86,7 @@ class Corpus:
             # Matches are short: look near the known one before halving what is left.
             tried = min(2 * length + 1, (length + shortest_absent) // 2)
             place = self.find(text[len(text) - tried :])
-            if place.count:
+            if place.occurrences:
                 found, length = place, tried
             else:
                 shortest_absent = tried

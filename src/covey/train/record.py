@@ -22,6 +22,7 @@ from covey.prompts import TaskPrompt, file_digest, read_prompts
 from covey.sampling_params import SamplingParams
 from covey.train.overlap import without_overlap
 from covey.train.recording import Recording, Text
+from covey.types import Prompt
 
 SHARD = 128  # prompts; what an interruption can lose
 
@@ -115,9 +116,10 @@ def _answer(llm: LLM, settings: RecordSettings, prompts: list[TaskPrompt]) -> li
     params = SamplingParams(
         max_tokens=settings.max_tokens, temperature=settings.temperature, seed=settings.seed, logprobs=settings.top or None
     )
-    encoded = [(prompt, llm.encode([dict(message) for message in prompt.messages])) for prompt in prompts]
+    encoded = [(prompt, llm.tokenizer.apply_chat([dict(message) for message in prompt.messages])) for prompt in prompts]
     fitting = [(prompt, ids) for prompt, ids in encoded if len(ids) + settings.max_tokens <= llm.max_model_len]
-    done = llm.generate([ids for _, ids in fitting], params, progress=False)
+    wanted: list[Prompt] = [ids for _, ids in fitting]
+    done = llm.generate(wanted, params, progress=False)
     return [_text(prompt, ids, completion, settings.top) for (prompt, ids), completion in zip(fitting, done, strict=True)]
 
 
