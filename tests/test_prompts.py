@@ -21,6 +21,12 @@ def test_plain_and_packed_files_are_read(tmp_path: Path, name: str) -> None:
     assert (first.source, second.source) == ("y", "")
 
 
+def test_only_a_newline_ends_a_line(tmp_path: Path) -> None:
+    path = tmp_path / "p.jsonl"
+    path.write_text('{"id": "a", "task": "qa", "messages": [{"role": "user", "content": "one\u2028two\x85"}]}\r\n', encoding="utf-8")
+    assert read_prompts(path)[0].messages[0]["content"] == "one\u2028two\x85"
+
+
 def test_tasks_choose(tmp_path: Path) -> None:
     path = write(tmp_path / "p.jsonl", [line("a", "qa"), line("b", "code"), line("c", "math")])
     assert [prompt.id for prompt in read_prompts(path, ("math", "qa"))] == ["a", "c"]

@@ -37,7 +37,7 @@ def read_prompts(path: Path, tasks: tuple[str, ...] | None = None) -> list[TaskP
         raise CoveyError(f"prompts={str(path)!r}: no such file") from None
     except (OSError, EOFError, UnicodeDecodeError) as error:
         raise CoveyError(f"prompts={str(path)!r}: cannot be read ({error}); give a .jsonl or .jsonl.gz file") from None
-    found = [_prompt(path, number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
+    found = [_prompt(path, number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
     ids: set[str] = set()
     for prompt in found:
         if prompt.id in ids:
