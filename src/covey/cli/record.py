@@ -53,4 +53,7 @@ def record(
     with startup.opened(settings) as llm, screen.reported() as report:
         recording = record(llm, chosen, report)
     lengths = [len(text.answer) for text in recording.texts()]
+    for reason, count in recording.description["left_out"].items():
+        if count:
+            screen.err().print(f"{count} prompts left out: {reason}")
     screen.out().print(f"{recording.folder}: {len(lengths)} answers, {sum(lengths)} tokens")
