@@ -18,7 +18,7 @@ LAYERS = (
     ("errors", "sampling_params"),
     ("types",),
     ("config",),
-    ("noise", "accept", "vote", "weights", "control", "cost", "rows"),
+    ("noise", "accept", "vote", "weights", "control", "cost", "rows", "prompts"),
     ("model",),
     ("toy", "drafters"),
     ("pipeline",),

@@ -11,7 +11,7 @@ import pytest
 from covey.bench.journal import Journal
 from covey.bench.measure import Measuring, rotated
 from covey.bench.measurement import Answer, Measurement
-from covey.bench.prompts import EncodedPrompt, Group, make_groups
+from covey.bench.selection import EncodedPrompt, Group, make_groups
 
 
 class Clockwork:

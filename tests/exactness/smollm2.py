@@ -51,8 +51,8 @@ def record_own() -> None:
 
 def record_file(prompts: Path, limit: int, tokens: int, output: Path) -> None:
     from covey import LLM, SamplingParams
-    from covey.bench.prompts import read_prompts
     from covey.model.reference import ReferenceGenerator
+    from covey.prompts import read_prompts
 
     chosen: list[tuple[str, str, list[dict[str, str]]]] = []
     for prompt in read_prompts(prompts):

@@ -25,11 +25,12 @@ from covey.bench.measurement import Measurement
 from covey.bench.methods import Engines, Method
 from covey.bench.peers import Peers
 from covey.bench.progress import BenchProgress
-from covey.bench.prompts import Group, Selection, file_digest, make_groups, read_prompts, select
 from covey.bench.report import draw, to_markdown
+from covey.bench.selection import Group, Selection, make_groups, select
 from covey.bench.settings import BenchSettings
 from covey.bench.summary import median_prompt_tokens, plain_across_batches, summarise
 from covey.errors import CoveyError
+from covey.prompts import file_digest, read_prompts
 
 FORMAT = 1
 # Settings that do not change what is measured.

@@ -15,7 +15,7 @@ from typing import Protocol
 from covey.bench.journal import Journal
 from covey.bench.measurement import Measurement, Unit
 from covey.bench.methods import Method
-from covey.bench.prompts import Group
+from covey.bench.selection import Group
 
 
 class Watcher(Protocol):

@@ -1,0 +1,59 @@
+"""`covey record`: a target's answers to a file of prompts, as drafters are made from; covey.train does the work.
+
+covey record --prompts train.jsonl.gz --output recorded --apart-from dev.jsonl.gz
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from covey.cli import screen, startup
+from covey.config import Settings, all_options
+
+SETTINGS = tuple(option.name for option in all_options().values() if option.group != "sampling" and option.name != "trace")
+
+
+def record(
+    prompts: Annotated[Path, typer.Option(help="The prompts: a .jsonl or .jsonl.gz file.", show_default=False)],
+    output: Annotated[Path, typer.Option(help="The folder of the recording; one that was cut is gone on with.", show_default=False)],
+    apart_from: Annotated[
+        Path | None, typer.Option(help="Leave out prompts that share 13 words in a row with one of this file.", show_default=False)
+    ] = None,
+    leave_out: Annotated[
+        str, typer.Option(help="Leave out prompts of these sources: patterns, separated by commas.", show_default=False)
+    ] = "",
+    tasks: Annotated[str | None, typer.Option(help="Only prompts of these tasks, separated by commas.", show_default=False)] = None,
+    limit: Annotated[int | None, typer.Option(help="Most prompts per task.", show_default=False)] = None,
+    max_tokens: Annotated[int, typer.Option(help="Most tokens of an answer.")] = 128,
+    temperature: Annotated[float, typer.Option(help="0 always takes the likeliest token.")] = 0.0,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same texts.")] = 0,
+    top: Annotated[int, typer.Option(help="Keep so many of the likeliest tokens at each position, 0 to 20.")] = 0,
+    *,
+    settings: Settings,
+) -> None:
+    """Record what the target itself answers: the text that its drafters are made from."""
+    from covey.train.record import RecordSettings, record
+
+    chosen = RecordSettings(
+        prompts=prompts,
+        folder=output,
+        target=settings.target,
+        apart_from=apart_from,
+        leave_out=tuple(filter(None, leave_out.split(","))),
+        tasks=tuple(tasks.split(",")) if tasks else None,
+        limit=limit,
+        max_tokens=max_tokens,
+        temperature=temperature,
+        seed=seed,
+        top=top,
+    )
+    with startup.opened(settings) as llm, screen.reported() as report:
+        recording = record(llm, chosen, report)
+    lengths = [len(text.answer) for text in recording.texts()]
+    for reason, count in recording.description["left_out"].items():
+        if count:
+            screen.err().print(f"{count} prompts left out: {reason}")
+    screen.out().print(f"{recording.folder}: {len(lengths)} answers, {sum(lengths)} tokens")

@@ -1,0 +1,138 @@
+"""Records what a target answers to prompts, many at once; goes on where it was cut.
+
+The tokens a drafter must guess are the target's own, so its own text is what drafters are made from. Prompts of all
+kinds of work take turns, so that a recording that is cut early still holds some of each. Knows nothing of drafters.
+
+    record(RecordSettings(prompts=Path("train.jsonl.gz"), folder=Path("recorded"), target="smollm2"))
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+import numpy
+
+from covey.errors import CoveyError
+from covey.llm import LLM, Completion
+from covey.model.atomic import Report, silent
+from covey.prompts import TaskPrompt, file_digest, read_prompts
+from covey.sampling_params import SamplingParams
+from covey.train.overlap import without_overlap
+from covey.train.recording import Recording, Text
+from covey.types import Prompt
+
+SHARD = 128  # prompts; what an interruption can lose
+
+
+@dataclass(frozen=True)
+class RecordSettings:
+    """What is recorded.
+
+    apart_from: a prompt file; prompts that share a run of 13 words with one of its prompts are left out. leave_out:
+    patterns of sources ("wmt22_*") that are left out. limit: most prompts of a task. top: how many of the likeliest
+    tokens are kept at each position, 0 to 20. Prompts too long for the target are left out.
+    """
+
+    prompts: Path
+    folder: Path
+    target: str
+    apart_from: Path | None = None
+    leave_out: tuple[str, ...] = ()
+    tasks: tuple[str, ...] | None = None
+    limit: int | None = None
+    max_tokens: int = 128
+    temperature: float = 0.0
+    seed: int = 0
+    top: int = 0
+
+    def __post_init__(self) -> None:
+        if self.limit is not None and self.limit < 1:
+            raise CoveyError(f"limit={self.limit}: limit must be at least 1")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The prompts to be recorded, tasks in turn, and how many were left out for what reason."""
+
+    prompts: list[TaskPrompt]
+    left_out: dict[str, int]
+
+
+def choose(settings: RecordSettings) -> Choice:
+    """Which prompts of the file are recorded."""
+    every = read_prompts(settings.prompts, settings.tasks)
+    kept = [p for p in every if not any(fnmatchcase(p.source, pattern) for pattern in settings.leave_out)]
+    left_out = {"source": len(every) - len(kept)}
+    if settings.apart_from is not None:
+        kept, dropped = without_overlap(kept, read_prompts(settings.apart_from))
+        left_out["overlap"] = len(dropped)
+    by_task = [[p for p in kept if p.task == task][: settings.limit] for task in dict.fromkeys(p.task for p in kept)]
+    turns = [p for turn in itertools.zip_longest(*by_task) for p in turn if p is not None]
+    if not turns:
+        raise CoveyError(f"prompts={str(settings.prompts)!r}: no prompt is left: {left_out}")
+    return Choice(turns, left_out)
+
+
+def record(llm: LLM, settings: RecordSettings, report: Report = silent) -> Recording:
+    """Record all prompts that are not yet recorded; what share of them is done is reported after each shard.
+
+    Deterministic: a recording that was cut and gone on with is the one that was not cut. Raises CoveyError when the
+    folder holds another recording.
+    """
+    choice = choose(settings)
+    recording = Recording.open(settings.folder, _description(llm, settings, choice))
+    for number, start in enumerate(range(0, len(choice.prompts), SHARD)):
+        prompts = choice.prompts[start : start + SHARD]
+        if not recording.has(number):
+            recording.add(number, _answer(llm, settings, prompts))
+        report("recording", (start + len(prompts)) / len(choice.prompts))
+    return recording
+
+
+def _description(llm: LLM, settings: RecordSettings, choice: Choice) -> dict[str, object]:
+    return {
+        "target": settings.target,
+        "dtype": llm.target.dtype,
+        "vocab_size": llm.target.vocab_size,
+        "max_model_len": llm.max_model_len,
+        "prompts_sha256": file_digest(settings.prompts),
+        "apart_from_sha256": file_digest(settings.apart_from) if settings.apart_from else None,
+        "leave_out": list(settings.leave_out),
+        "tasks": list(settings.tasks) if settings.tasks else None,
+        "limit": settings.limit,
+        "num_prompts": len(choice.prompts),
+        "left_out": choice.left_out,
+        "max_tokens": settings.max_tokens,
+        "temperature": settings.temperature,
+        "seed": settings.seed,
+        "top": settings.top,
+    }
+
+
+def _answer(llm: LLM, settings: RecordSettings, prompts: list[TaskPrompt]) -> list[Text]:
+    params = SamplingParams(
+        max_tokens=settings.max_tokens, temperature=settings.temperature, seed=settings.seed, logprobs=settings.top or None
+    )
+    encoded = [(prompt, llm.tokenizer.apply_chat([dict(message) for message in prompt.messages])) for prompt in prompts]
+    fitting = [(prompt, ids) for prompt, ids in encoded if len(ids) + settings.max_tokens <= llm.max_model_len]
+    wanted: list[Prompt] = [ids for _, ids in fitting]
+    done = llm.generate(wanted, params, progress=False)
+    return [_text(prompt, ids, completion, settings.top) for (prompt, ids), completion in zip(fitting, done, strict=True)]
+
+
+def _text(prompt: TaskPrompt, ids: list[int], completion: Completion, top: int) -> Text:
+    if completion.error is not None:
+        raise CoveyError(f"prompt {prompt.id!r}: the target failed on it ({completion.error})")
+    likeliest = [logprob.top for logprob in completion.logprobs or []]
+    shape = (len(completion.token_ids) if top else 0, top)
+    return Text(
+        prompt.id,
+        prompt.task,
+        numpy.array(ids, numpy.int32),
+        numpy.array(completion.token_ids, numpy.int32),
+        numpy.array([[token for token, _ in row] for row in likeliest], numpy.int32).reshape(shape),
+        numpy.array([[value for _, value in row] for row in likeliest], numpy.float16).reshape(shape),
+    )

@@ -1,0 +1,25 @@
+"""`covey record` writes what the target answers, and says how much of it there is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from covey.train.recording import Recording
+from tests.bench.samples import line, write
+from tests.cli.commands import TOY, run
+
+
+def test_answers_are_recorded_and_counted() -> None:
+    write(Path("p.jsonl"), [line("a"), line("b", "code"), line("c", source="bad_1")])
+    result = run("record", "--prompts", "p.jsonl", "--output", "r", *TOY, "--max-tokens", "8", "--leave-out", "bad_*,worse_*", "--top", "2")
+    texts = list(Recording(Path("r")).texts())
+    assert [text.id for text in texts] == ["a", "b"]
+    assert result.stdout == f"r: 2 answers, {sum(len(text.answer) for text in texts)} tokens\n"
+    assert "1 prompts left out: source" in result.stderr
+
+
+def test_a_recording_of_other_options_is_refused() -> None:
+    write(Path("p.jsonl"), [line("a")])
+    run("record", "--prompts", "p.jsonl", "--output", "r", *TOY)
+    again = run("record", "--prompts", "p.jsonl", "--output", "r", *TOY, "--max-tokens", "8", code=2)
+    assert "max_tokens=128, not 8; name another folder" in again.stderr
