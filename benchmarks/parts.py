@@ -1,6 +1,6 @@
 """What the parts of a step cost on this machine: passes by their number of tokens, the noise, reading a prompt, starting.
 
-    python benchmarks/parts.py --compile > benchmarks/parts.json      # a few minutes; nothing else should run
+python benchmarks/parts.py --compile > benchmarks/parts.json      # a few minutes; nothing else should run
 """
 
 from __future__ import annotations
@@ -137,7 +137,7 @@ def main() -> None:
         "seconds_to_first_output": starts,
     }
     runner.close()
-    print(json.dumps(result, indent=1))
+    sys.stdout.write(json.dumps(result, indent=1) + "\n")
 
 
 if __name__ == "__main__":
