@@ -18,7 +18,7 @@ LAYERS = (
     ("errors", "sampling_params"),
     ("types",),
     ("config",),
-    ("noise", "accept", "vote", "weights", "control", "cost", "rows", "prompts"),
+    ("noise", "accept", "vote", "weights", "control", "cost", "rows", "prompts", "loops"),
     ("model",),
     ("toy", "drafters"),
     ("pipeline",),

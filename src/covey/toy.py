@@ -14,6 +14,7 @@ from torch import Tensor
 from covey.accept import accept
 from covey.errors import CoveyError
 from covey.model.sampling import Position, choose_tokens, token_logprob
+from covey.model.tokenizer import vocabulary_fingerprint
 from covey.rows import BLOCK_SIZE, RowPool
 from covey.types import Message, Sequence, Verdict, Work
 
@@ -51,6 +52,10 @@ class ToyTokenizer:
 
     def apply_chat(self, messages: list[Message]) -> list[int]:
         return self.encode("".join(f"{m['role']}: {m['content']}\n" for m in messages) + "assistant:")
+
+    @property
+    def fingerprint(self) -> str:
+        return vocabulary_fingerprint(self.pieces)
 
     def differences(self, other: object, limit: int = 5) -> list[str]:
         return [] if isinstance(other, ToyTokenizer) else ["one of them is the toy tokenizer"]

@@ -18,6 +18,16 @@ def test_answers_are_recorded_and_counted() -> None:
     assert "1 prompts left out: source" in result.stderr
 
 
+def test_a_recording_becomes_a_corpus_that_drafts() -> None:
+    write(Path("p.jsonl"), [line("a", text="the birds"), line("b", text="a covey")])
+    run("record", "--prompts", "p.jsonl", "--output", "r", *TOY, "--max-tokens", "60")
+    assert run("corpus", "--recording", "r", "--output", "c.safetensors").stdout.startswith("c.safetensors: ")
+    plain = run("generate", "the birds", *TOY, "--drafters", "none", "--max-tokens", "60")
+    drafted = run("generate", "the birds", *TOY, "--drafters", "suffix:c.safetensors", "--max-tokens", "60")
+    assert drafted.stdout == plain.stdout
+    assert "drafted tokens accepted" in drafted.stderr
+
+
 def test_a_recording_of_other_options_is_refused() -> None:
     write(Path("p.jsonl"), [line("a")])
     run("record", "--prompts", "p.jsonl", "--output", "r", *TOY)

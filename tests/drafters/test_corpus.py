@@ -67,10 +67,10 @@ def test_nothing_is_claimed_beyond_the_depth_of_the_order() -> None:
 @pytest.mark.parametrize("largest", [5, 70_000])
 def test_a_saved_corpus_is_the_same(tmp_path, largest: int) -> None:
     written = [[1, 2, largest], [1, 2]]
-    Corpus.of(written).save(tmp_path / "c.safetensors", {"target": "toy"})
-    corpus, description = Corpus.load(tmp_path / "c.safetensors")
+    Corpus.of(written, {"target": "toy"}).save(tmp_path / "c.safetensors")
+    corpus = Corpus.load(tmp_path / "c.safetensors")
     assert numpy.array_equal(corpus.tokens, Corpus.of(written).tokens)
-    assert description == {"target": "toy"}
+    assert corpus.description == {"target": "toy"}
 
 
 def test_what_is_no_corpus_is_refused(tmp_path) -> None:

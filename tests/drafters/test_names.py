@@ -4,6 +4,7 @@ import pytest
 
 from covey import LLM, SamplingParams
 from covey.drafters import SuffixDrafter, drafter_names, make_drafter
+from covey.drafters.corpus import Corpus
 from covey.errors import CoveyError
 
 ECHO = """
@@ -58,7 +59,7 @@ def test_a_registered_drafter_is_found_and_drafts(installed):
         ("demanding", "does not load.*model"),
         ("gone", "does not load"),
         ("five", "gives a int, which is no"),
-        ("nobody", "no such drafter; known are suffix, model:NAME"),
+        ("nobody", "no such drafter; known are suffix, suffix:CORPUS, model:NAME"),
     ],
 )
 def test_what_is_no_drafter_is_refused_by_name(installed, name, why):
@@ -66,6 +67,14 @@ def test_what_is_no_drafter_is_refused_by_name(installed, name, why):
         make_drafter(name)
 
 
+def test_a_corpus_is_a_file_or_a_shipped_one(tmp_path):
+    Corpus.of([[1, 2, 3]], {"target": "mine"}).save(tmp_path / "c.safetensors")
+    drafter = make_drafter(f"suffix:{tmp_path}/c.safetensors")
+    assert (drafter.name, len(drafter.corpus)) == ("suffix:mine", 4)
+    with pytest.raises(CoveyError, match="corpus='none': not a readable corpus"):
+        make_drafter("suffix:none")
+
+
 def test_built_in_names():
     assert isinstance(make_drafter("suffix"), SuffixDrafter)
-    assert drafter_names()[:2] == ["suffix", "model:NAME"]
+    assert drafter_names()[:3] == ["suffix", "suffix:CORPUS", "model:NAME"]

@@ -9,9 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from covey.drafters.automaton import SuffixAutomaton
-from covey.drafters.suffix import HitTable, SuffixDrafter
+from covey.drafters.corpus import Corpus
+from covey.drafters.readers import CorpusReader, TextReader
+from covey.drafters.suffix import SuffixDrafter
+from covey.errors import UnsupportedError
 from covey.sampling_params import SamplingParams
-from covey.types import Draft, Sequence
+from covey.types import Draft, Host, Sequence
 
 END = 999
 
@@ -149,7 +152,8 @@ def test_trials_are_the_positions_up_to_the_first_miss(committed: list[int], tri
     draft = propose(drafter, text, 4)
     text.commit(committed)
     drafter.commit(text, draft.cut(len(committed) - 1), max(0, hits - 1))
-    assert (round(sum(drafter.table.trials), 1), round(sum(drafter.table.hits), 1)) == (trials, hits)
+    table = drafter.tables[TextReader]
+    assert (round(sum(table.trials), 1), round(sum(table.hits), 1)) == (trials, hits)
 
 
 def test_a_forecast_is_scored_once() -> None:
@@ -158,7 +162,7 @@ def test_a_forecast_is_scored_once() -> None:
     text.commit([2])
     drafter.commit(text, draft, 0)
     drafter.commit(text, draft, 0)
-    assert sum(drafter.table.trials) == 1
+    assert sum(drafter.tables[TextReader].trials) == 1
 
 
 def test_a_forecast_is_scored_though_no_commit_was_told() -> None:
@@ -166,7 +170,7 @@ def test_a_forecast_is_scored_though_no_commit_was_told() -> None:
     propose(drafter, text, 1)
     text.commit([2])
     propose(drafter, text, 1)
-    assert sum(drafter.table.trials) == 1
+    assert sum(drafter.tables[TextReader].trials) == 1
 
 
 def test_drafts_that_fail_grow_rare_and_return_when_they_would_succeed() -> None:
@@ -190,31 +194,6 @@ def test_drafts_that_fail_grow_rare_and_return_when_they_would_succeed() -> None
     assert lives(4, 400)[-1] == 1
 
 
-@pytest.mark.parametrize("rate", [0.1, 0.5, 0.9])
-def test_the_table_converges_to_the_rate(rate: float) -> None:
-    table, chance = HitTable(), random.Random(1)
-    cell = HitTable.cell(6, 0, 0)
-    for _ in range(3_000):
-        table.record(cell, chance.random() < rate)
-    assert table.probability(cell) == pytest.approx(rate, abs=0.08)  # 512 trials: three standard errors, and the prior's share
-
-
-def test_the_table_follows_a_change() -> None:
-    table, cell = HitTable(memory=100), HitTable.cell(6, 0, 0)
-    for _ in range(5_000):
-        table.record(cell, True)
-    for _ in range(500):
-        table.record(cell, False)
-    assert table.probability(cell) < 0.15
-
-
-def test_classes_of_forecasts_have_cells_of_their_own() -> None:
-    cells = [HitTable.cell(n, s, b) for n in (1, 2, 3, 4, 5, 8, 16, 32) for s in range(4) for b in range(3)]
-    assert cells == list(range(len(HitTable().prior)))
-    assert HitTable.cell(7, 0, 0) == HitTable.cell(5, 0, 0)
-    assert HitTable.cell(10_000, 3, 2) == cells[-1]
-
-
 def test_drafting_in_a_loop_takes_a_bounded_number_of_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = 0
     best = SuffixAutomaton.best
@@ -233,3 +212,57 @@ def test_drafting_in_a_loop_takes_a_bounded_number_of_steps(monkeypatch: pytest.
 def test_options_out_of_range_are_refused_by_name(option: str, value: float) -> None:
     with pytest.raises(ValueError, match=f"{option}={value}"):
         SuffixDrafter(**{option: value})  # type: ignore[arg-type]
+
+
+def host(fingerprint: str) -> Host:
+    class Tokenizer:
+        pass
+
+    tokenizer = Tokenizer()
+    tokenizer.fingerprint = fingerprint  # type: ignore[attr-defined]
+    return Host(tokenizer, 1000, 100, 1, 100, "cpu", "float32")
+
+
+def test_a_corpus_of_another_vocabulary_is_refused() -> None:
+    drafter = SuffixDrafter(Corpus.of([[1, 2]], {"target": "mine", "vocabulary": "abc"}))
+    drafter.bind(host("abc"))
+    with pytest.raises(UnsupportedError, match="suffix:mine.*another vocabulary"):
+        drafter.bind(host("abd"))
+
+
+def test_new_text_is_drafted_from_the_corpus() -> None:
+    drafter = SuffixDrafter(Corpus.of([[5, 6, 7, 8, 9]]), min_survival=0.0)
+    assert propose(drafter, sequence(1, 5, 6), 4).tokens == (7, 8, 9)  # and no further: a text of the corpus ends there
+
+
+def test_the_likelier_of_text_and_corpus_is_drafted() -> None:
+    """A long match in the text outweighs one token of context in the corpus, and the other way round."""
+    text, corpus = (1, 2, 3, 4, 5, 6, 7), [[9, 7, 8]] * 20
+    assert propose(SuffixDrafter(Corpus.of(corpus)), sequence(*text, *text[:6]), 1).tokens == (7,)
+    assert propose(SuffixDrafter(Corpus.of(corpus)), sequence(50, 6, 60, 51, 52, 9, 7), 1).tokens == (8,)
+    long = [[20, 21, 22, 23, 24, 25, 26, 27, 28]] * 20
+    assert propose(SuffixDrafter(Corpus.of(long)), sequence(27, 1, 2, 20, 21, 22, 23, 24, 25, 26, 27), 1).tokens == (28,)
+
+
+def test_a_corpus_that_fails_loses_to_the_text() -> None:
+    """Both expect something, the corpus with the better prior; after many misses the text's own is drafted."""
+    drafter = SuffixDrafter(Corpus.of([[20, 21, 22, 23, 24]] * 20), min_survival=0.0)
+    drafted = []
+    for _ in range(300):
+        text = sequence(23, 1, 2, 20, 21, 22, 23)
+        drafter.start(text)
+        draft = propose(drafter, text, 1)
+        drafted.append(draft.tokens[0])
+        text.commit([1])
+        drafter.commit(text, draft, int(draft.tokens == (1,)))
+        drafter.stop(text)
+    assert (drafted[0], drafted[-1]) == (24, 1)
+
+
+def test_readers_that_disagree_are_both_scored() -> None:
+    drafter, text = SuffixDrafter(Corpus.of([[1, 9]] * 5), min_survival=0.0), sequence(1, 2, 3, 1)
+    propose(drafter, text, 1)
+    text.commit([9])
+    propose(drafter, text, 1)
+    assert [sum(drafter.tables[reader].trials) for reader in (TextReader, CorpusReader)] == [1, 1]
+    assert [sum(drafter.tables[reader].hits) for reader in (TextReader, CorpusReader)] == [0, 1]

@@ -14,8 +14,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from covey.bench.loops import MAX_PERIOD, MIN_LENGTH, MIN_TIMES
 from covey.bench.summary import ALL
+from covey.loops import MAX_PERIOD, MIN_LENGTH, MIN_TIMES
 
 Row = dict[str, Any]
 

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from covey.bench.loops import loop_start
+from covey.loops import loop_start
 from covey.types import Round
 
 

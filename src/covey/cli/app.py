@@ -14,7 +14,7 @@ from typer.core import TyperGroup
 from typer.exceptions import Abort, TyperException
 
 import covey
-from covey.cli import bench, chat, demo, doctor, fetch, generate, record
+from covey.cli import bench, chat, corpus, demo, doctor, fetch, generate, record
 from covey.cli.options import with_settings
 from covey.config import debug
 from covey.errors import CoveyError
@@ -105,6 +105,7 @@ app.command("demo")(with_settings(demo.demo))
 app.command("fetch")(fetch.fetch)
 app.command("doctor")(with_settings(doctor.doctor, doctor.SETTINGS))
 app.command("record")(with_settings(record.record, record.SETTINGS))
+app.command("corpus")(corpus.corpus)
 app.command("bench")(with_settings(bench.bench, bench.SETTINGS))
 
 

@@ -18,9 +18,8 @@ from covey.bench import machine as hardware
 from covey.cli import startup
 from covey.cli.outline import Outline, outline
 from covey.config import EngineConfig, Settings
-from covey.drafters import drafter_names, make_drafter
+from covey.drafters import drafter_names, good_drafters, make_drafter
 from covey.engine.memory import free_memory, plan_memory
-from covey.engine.system import GOOD_DRAFTERS
 from covey.errors import CoveyError, OutOfMemoryError
 from covey.types import Host
 
@@ -102,7 +101,8 @@ def _examine_target(settings: Settings) -> dict[str, Any]:
 
 def _examine_drafters(settings: Settings, target: Outline | None) -> tuple[list[dict[str, Any]], dict[str, _Size]]:
     """What to say of each drafter, and what those take that would run. Without names, all that are installed are examined."""
-    known = [name for name in drafter_names() if not name.startswith("model:")]
+    good = good_drafters(settings.target)
+    known = list(dict.fromkeys([*good, *(name for name in drafter_names() if not name.endswith((":NAME", ":CORPUS")))]))
     reports: list[dict[str, Any]] = []
     sizes: dict[str, _Size] = {}
     for name in known if settings.drafters is None else settings.drafters:
@@ -114,7 +114,7 @@ def _examine_drafters(settings: Settings, target: Outline | None) -> tuple[list[
                 if name.startswith("model:")
                 else _bind(name, settings, target)
             )
-            if settings.drafters is not None or name in GOOD_DRAFTERS:
+            if settings.drafters is not None or name in good:
                 sizes[name] = size
             reports.append({"name": name, "fits": True})
         except CoveyError as error:

@@ -1,4 +1,4 @@
-"""Drafters, and how they are found by name: `suffix`, `model:NAME`, and those that other packages register.
+"""Drafters, and how they are found by name: `suffix`, `suffix:CORPUS`, `model:NAME`, and those that other packages register.
 
 A package registers a drafter by an entry point in the group `covey.drafters`: a class, or a function without
 arguments that returns a `covey.types.Drafter`.
@@ -9,32 +9,42 @@ arguments that returns a `covey.types.Drafter`.
 from __future__ import annotations
 
 from importlib.metadata import entry_points
+from pathlib import Path
 
+from covey.drafters.corpus import Corpus
 from covey.drafters.model import ModelDrafter
+from covey.drafters.shipped import good_drafters, shipped_corpus
 from covey.drafters.suffix import SuffixDrafter
 from covey.errors import CoveyError
 from covey.types import Drafter
 
 ENTRY_POINT_GROUP = "covey.drafters"
 
-__all__ = ["ENTRY_POINT_GROUP", "ModelDrafter", "SuffixDrafter", "drafter_names", "make_drafter"]
+__all__ = ["ENTRY_POINT_GROUP", "ModelDrafter", "SuffixDrafter", "drafter_names", "good_drafters", "make_drafter"]
 
 
 def drafter_names() -> list[str]:
     """The names that make_drafter knows, third parties' included."""
-    return ["suffix", "model:NAME", *sorted(point.name for point in entry_points(group=ENTRY_POINT_GROUP))]
+    return ["suffix", "suffix:CORPUS", "model:NAME", *sorted(point.name for point in entry_points(group=ENTRY_POINT_GROUP))]
 
 
 def make_drafter(name: str, *, dtype: str = "auto", device: str = "auto", compiled: bool = False) -> Drafter:
     """The drafter of that name. Raises CoveyError for an unknown name or a third party's drafter that fails."""
     if name == "suffix":
         return SuffixDrafter()
+    if name.startswith("suffix:"):
+        return SuffixDrafter(_corpus(name.removeprefix("suffix:")))
     if name.startswith("model:"):
         return ModelDrafter(name.removeprefix("model:"), dtype=dtype, device=device, compiled=compiled)
     for point in entry_points(group=ENTRY_POINT_GROUP):
         if point.name == name:
             return _third_party(name, point.load)
     raise CoveyError(f"drafters={name!r}: no such drafter; known are {', '.join(drafter_names())}")
+
+
+def _corpus(name: str) -> Corpus:
+    """A shipped corpus by its target's name, or a file."""
+    return Corpus.load(shipped_corpus(name) or Path(name))
 
 
 def _third_party(name: str, load: object) -> Drafter:

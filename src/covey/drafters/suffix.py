@@ -1,100 +1,89 @@
-"""A training-free drafter: what followed the last time that the text read like this, from the text itself.
+"""A training-free drafter: what followed the last time that a text read like this.
 
-Good where a text repeats itself or its prompt: summaries, retrieval, edits, code. Each sequence has its own automaton
-over its prompt and output, which no other sequence reads; only hit rates are shared. It knows nothing of models.
+It reads in the sequence's own prompt and output, which no other sequence sees, and, when it is given one, in a corpus of
+what the target wrote before. Good where a text repeats itself or its prompt: summaries, retrieval, edits, code; and, with
+a corpus, where the target says what it often says. It knows nothing of models.
 
     LLM("smollm2", drafters=[SuffixDrafter(min_survival=0.1)])
 """
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from dataclasses import dataclass, field
-from math import exp
 
-from covey.drafters.automaton import ROOT, SuffixAutomaton
-from covey.types import Draft, Drafter, Sequence
-
-# A forecast is classed by three things: the tokens of context that it rests on (the lower ends of the classes), ...
-_LENGTHS = (1, 2, 3, 4, 5, 8, 16, 32)
-# ... how the context was followed before (once; more than once and always so; half the time; less often), ...
-_ONCE, _ALWAYS, _MOSTLY, _SELDOM = range(4)
-# ... and what the next shorter context that occurred elsewhere too says (there is none; the same always; not always).
-_UNBACKED, _AGREED, _DOUBTED = range(3)
-
-# Log-odds of a hit as a sum over the three classes: logistic regression on 9,040 forecasts of what
-# SmolLM2-135M-Instruct wrote for 144 prompts of nine kinds, its repetition loops left out.
-_LENGTH_ODDS = (-0.74, 0.44, 0.73, 1.17, 1.29, 1.97, 2.7, 3.75)
-_SUPPORT_ODDS = (0.0, 1.04, -0.67, -1.16)
-_BACKING_ODDS = (0.0, 1.12, -0.66)
+from covey.drafters.automaton import SuffixAutomaton
+from covey.drafters.corpus import Corpus
+from covey.drafters.hits import HitTable
+from covey.drafters.readers import AGREED, ALONE, OPPOSED, CorpusReader, Forecast, Reader, TextReader
+from covey.errors import UnsupportedError
+from covey.types import Draft, Drafter, Host, Sequence
 
 
-class HitTable:
-    """Hit rates by class of forecast: a built-in prior that gives way to what is seen, and recent trials weigh more.
+@dataclass(frozen=True)
+class _Guess:
+    """A forecast, where it is scored, and its estimated probability."""
 
-    Each trial weighs 1 - 1/memory of the next one in its class; the prior weighs as much as `prior_trials` fresh ones.
-    """
-
-    def __init__(self, *, prior_trials: float = 16.0, memory: float = 512.0) -> None:
-        self.prior_trials = prior_trials
-        self.keep = 1.0 - 1.0 / memory
-        self.prior = [1 / (1 + exp(-(a + b + c))) for a in _LENGTH_ODDS for b in _SUPPORT_ODDS for c in _BACKING_ODDS]
-        self.hits = [0.0] * len(self.prior)
-        self.trials = [0.0] * len(self.prior)
-
-    @staticmethod
-    def cell(matched: int, support: int, backing: int) -> int:
-        """The number of a class; matched is at least 1."""
-        return ((bisect_right(_LENGTHS, matched) - 1) * len(_SUPPORT_ODDS) + support) * len(_BACKING_ODDS) + backing
-
-    def probability(self, cell: int) -> float:
-        """Estimated probability of a hit, strictly between 0 and 1."""
-        return (self.hits[cell] + self.prior_trials * self.prior[cell]) / (self.trials[cell] + self.prior_trials)
-
-    def record(self, cell: int, hit: bool) -> None:
-        self.hits[cell] = self.hits[cell] * self.keep + hit
-        self.trials[cell] = self.trials[cell] * self.keep + 1.0
+    token: int
+    table: HitTable
+    kind: int
+    probability: float
 
 
 @dataclass
 class _Memory:
-    """What is kept of one sequence: its text, and the last forecast from position `start`, as (cell, token)."""
+    """What is kept of one sequence: its text, and for each position from `start` what was guessed there; the best is drafted."""
 
     text: SuffixAutomaton = field(default_factory=SuffixAutomaton)
     start: int = 0
-    forecast: list[tuple[int, int]] = field(default_factory=list)
+    guesses: list[list[_Guess]] = field(default_factory=list)
 
 
 class SuffixDrafter(Drafter):
-    """Proposes what followed the longest suffix of the text that occurred before: the most frequent, then the latest.
+    """Proposes what followed the longest suffix of the text that occurred before, in the text itself or in a corpus.
 
-    min_match: the fewest tokens of context to draft from. min_survival: a draft ends before the token with which the
-    estimated probability of being right so far falls under this, so that a longer, better supported match gives a
-    longer draft; 0 always fills the length. The best value is what one more drafted token costs the target, as a
+    Where the two expect different tokens, the one with the higher estimated probability is drafted.
+
+    corpus: what the target wrote before, with the description that it was saved with; None reads in the text alone.
+    min_match: the fewest tokens of context to draft from within the text. min_survival: a draft ends before the token with
+    which the estimated probability of being right so far falls under this, so that a longer, better supported match gives
+    a longer draft; 0 always fills the length. The best value is what one more drafted token costs the target, as a
     share of what an accepted one saves: nearly 0 where a pass costs the same for a few tokens more, about a sixth in a
     batch of eight on a small CPU. Replayed with either cost, no kind of text lost by the default. Raises ValueError for
     an option out of range.
 
-    Suffix drafting with counts as in SuffixDecoding (arXiv 2411.04975), on an automaton as in SAM-Decoding (arXiv
-    2411.10666).
+    Suffix drafting with counts as in SuffixDecoding (arXiv 2411.04975), a text's own tree before a global one, on an
+    automaton as in SAM-Decoding (arXiv 2411.10666).
     """
 
     name = "suffix"
 
-    def __init__(self, *, min_match: int = 1, min_survival: float = 0.2) -> None:
+    def __init__(self, corpus: Corpus | None = None, *, min_match: int = 1, min_survival: float = 0.2) -> None:
         if not isinstance(min_match, int) or min_match < 1:
             raise ValueError(f"min_match={min_match!r}: min_match must be a whole number from 1")
         if not 0 <= min_survival < 1:
             raise ValueError(f"min_survival={min_survival!r}: min_survival must be from 0 to below 1")
+        self.corpus = corpus
+        self.name = "suffix" if corpus is None else f"suffix:{corpus.description.get('target', 'corpus')}"
         self.min_match = min_match
         self.min_survival = min_survival
-        self.table = HitTable()
+        self.tables: dict[type[Reader], HitTable] = {TextReader: TextReader.hit_table(), CorpusReader: CorpusReader.hit_table()}
         self._memories: dict[int, _Memory] = {}
 
     @property
     def bytes_per_token(self) -> int:
         """Measured on texts of SmolLM2 (about 480): states, transitions and counts, in the host's memory."""
         return 512
+
+    @property
+    def parameter_bytes(self) -> int:
+        """What the corpus takes, in the host's memory."""
+        return 0 if self.corpus is None else self.corpus.nbytes
+
+    def bind(self, host: Host) -> None:
+        """Raises UnsupportedError for a corpus of another vocabulary."""
+        if self.corpus is not None and self.corpus.vocabulary not in (None, host.tokenizer.fingerprint):
+            why = "its corpus is of another vocabulary than the target's"
+            raise UnsupportedError(f"drafters={self.name!r}: {why}; build one with covey record and covey corpus")
 
     def start(self, sequence: Sequence) -> None:
         """The text is read at the first proposal, so that a sequence that never drafts costs nothing."""
@@ -116,39 +105,48 @@ class SuffixDrafter(Drafter):
             self._score(memory, sequence)
 
     def _score(self, memory: _Memory, sequence: Sequence) -> None:
-        """Count hits up to the first miss; forecast positions that the text has not reached are no trials."""
-        for position, (cell, token) in enumerate(memory.forecast[: len(sequence.tokens) - memory.start], memory.start):
-            hit = sequence.tokens[position] == token
-            self.table.record(cell, hit)
-            if not hit:
+        """Count hits up to the first position where what was drafted is wrong; guesses beyond the text are no trials."""
+        for position, guesses in enumerate(memory.guesses[: len(sequence.tokens) - memory.start], memory.start):
+            token = sequence.tokens[position]
+            for guess in guesses:
+                guess.table.record(guess.kind, guess.token == token)
+            if guesses[0].token != token:
                 break
-        memory.forecast = []
+        memory.guesses = []
 
     def _propose(self, sequence: Sequence, length: int) -> Draft:
         memory = self._catch_up(sequence)
-        memory.start, memory.forecast = len(sequence.tokens), []
+        memory.start, memory.guesses = len(sequence.tokens), []
+        readers: list[Reader] = [TextReader(memory.text, self.min_match)]
+        if self.corpus is not None:
+            readers.append(CorpusReader(self.corpus, sequence.tokens))
         tokens: list[int] = []
         survival: list[float] = []
-        alive, state = 1.0, memory.text.match
-        matched = memory.text.length[state]
-        while len(tokens) < length and matched >= self.min_match:
-            best = memory.text.best(state)
-            if best is None:  # the draft has reached the text's end, as in a loop: read on from the match before it
-                state = memory.text.link[state]
-                matched = memory.text.length[state]
-                continue
-            token, after = best
-            cell = self._cell(memory.text, state, matched, after)
-            memory.forecast.append((cell, token))  # also when it is not drafted: a rate too low to draft can recover
-            alive *= self.table.probability(cell)
+        alive = 1.0
+        while len(tokens) < length:
+            guesses = self._guesses(readers)
+            if not guesses:
+                break
+            memory.guesses.append(guesses)  # also what is not drafted: a rate too low to draft can recover
+            alive *= guesses[0].probability
             if alive < self.min_survival:
                 break
+            token = guesses[0].token
             tokens.append(token)
             survival.append(alive)
             if token in sequence.end_ids:
                 break
-            state, matched = after, matched + 1
+            for reader in readers:
+                reader.advance(token)
         return Draft(memory.start, sequence.prefix_id, tuple(tokens), tuple(survival), self.name)
+
+    def _guesses(self, readers: list[Reader]) -> list[_Guess]:
+        """What the readers expect next, the likeliest first; of equals the text's own."""
+        found = [(self.tables[type(reader)], forecast) for reader in readers if (forecast := reader.forecast()) is not None]
+        company = _company([forecast for _, forecast in found])
+        guesses = [(table, forecast.token, forecast.kind_in(company)) for table, forecast in found]
+        made = [_Guess(token, table, kind, table.probability(kind)) for table, token, kind in guesses]
+        return sorted(made, key=lambda guess: -guess.probability)
 
     def _catch_up(self, sequence: Sequence) -> _Memory:
         """The sequence's memory, holding all its tokens; made anew for a sequence not started, or grown shorter."""
@@ -159,17 +157,8 @@ class SuffixDrafter(Drafter):
         memory.text.extend(sequence.tokens[memory.text.size :])
         return memory
 
-    def _cell(self, text: SuffixAutomaton, state: int, matched: int, after: int) -> int:
-        """The class of the forecast that `after` follows `state`."""
-        if len(text.following[state]) == 1:
-            support = _ONCE if text.count[after] <= 1 else _ALWAYS
-        else:
-            support = _MOSTLY if 2 * text.count[after] >= text.followed(state) else _SELDOM
-        return self.table.cell(matched, support, self._backing(text, text.link[state]))
 
-    @staticmethod
-    def _backing(text: SuffixAutomaton, shorter: int) -> int:
-        """What the next shorter context says: all that followed the longer one followed it too, so one is the same one."""
-        if shorter <= ROOT:
-            return _UNBACKED
-        return _AGREED if len(text.following[shorter]) == 1 else _DOUBTED
+def _company(forecasts: list[Forecast]) -> int:
+    if len(forecasts) < 2:
+        return ALONE
+    return AGREED if len({forecast.token for forecast in forecasts}) == 1 else OPPOSED

@@ -20,7 +20,7 @@ import torch
 from covey import noise
 from covey.config import EngineConfig
 from covey.control import FixedLength
-from covey.drafters import make_drafter
+from covey.drafters import good_drafters, make_drafter
 from covey.engine.engine import Engine
 from covey.engine.generation import Event, Generation
 from covey.engine.memory import MemoryPlan, plan_memory
@@ -36,8 +36,6 @@ from covey.toy import ToyTarget
 from covey.types import Drafter, Host, Prompt, Round, Sequence
 
 log = logging.getLogger(__name__)
-
-GOOD_DRAFTERS = ("suffix",)  # what drafters=None takes until a profile says better
 
 
 class System:
@@ -65,7 +63,7 @@ class System:
             self.engine.observers.append(self._write_trace)
 
     def _make_drafters(self, given: list[str | Drafter] | None) -> list[Drafter]:
-        named = list(GOOD_DRAFTERS) if given is None else given
+        named = list(good_drafters(self.target.name)) if given is None else given
         if isinstance(named, str):
             raise CoveyError(f"drafters={named!r}: drafters must be a list, as in drafters=[{named!r}]")
         if len(named) > 1:

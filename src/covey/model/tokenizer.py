@@ -9,6 +9,7 @@ models.
 from __future__ import annotations
 
 import codecs
+import hashlib
 import json
 import re
 from collections.abc import Iterable
@@ -24,6 +25,11 @@ from covey.types import Message
 ROLES = ("system", "developer", "user", "assistant", "tool")
 _BYTE_PIECE = re.compile(r"<0x[0-9A-Fa-f]{2}>")
 _INCOMPLETE = "\ufffd"
+
+
+def vocabulary_fingerprint(tokens: Iterable[str | None]) -> str:
+    """SHA-256 of tokens in the order of their ids; None for an id without one."""
+    return hashlib.sha256(json.dumps(list(tokens)).encode()).hexdigest()
 
 
 class Tokenizer:
@@ -94,6 +100,11 @@ class Tokenizer:
         if all(c in _BYTE_OF for c in spelled):
             return bytes(_BYTE_OF[c] for c in spelled)
         return spelled.encode()
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of all tokens in the order of their ids: equal where the same ids mean the same."""
+        return vocabulary_fingerprint(self.token(i) for i in range(self.vocab_size))
 
     def differences(self, other: Any, limit: int = 5) -> list[str]:
         """Which ids mean different things to the two: at most `limit` of them, and how many more there are.

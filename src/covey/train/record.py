@@ -96,7 +96,7 @@ def _description(llm: LLM, settings: RecordSettings, choice: Choice) -> dict[str
     return {
         "target": settings.target,
         "dtype": llm.target.dtype,
-        "vocab_size": llm.target.vocab_size,
+        "vocabulary": llm.tokenizer.fingerprint,
         "max_model_len": llm.max_model_len,
         "prompts_sha256": file_digest(settings.prompts),
         "apart_from_sha256": file_digest(settings.apart_from) if settings.apart_from else None,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from covey.bench.loops import MAX_PERIOD, MIN_LENGTH, MIN_TIMES, loop_start
+from covey.loops import MAX_PERIOD, MIN_LENGTH, MIN_TIMES, loop_start
 
 
 def fresh(count: int, seed: int = 0) -> list[int]:

@@ -1,0 +1,45 @@
+"""Makes a corpus for suffix drafting of a recording: the target's answers, without its repetition loops.
+
+build_corpus(Recording(Path("recorded"))).save(Path("corpus.safetensors"))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from covey.drafters.corpus import Corpus
+from covey.errors import CoveyError
+from covey.loops import loop_start
+from covey.train.recording import Recording
+
+
+def build_corpus(recording: Recording, max_tokens: int | None = None) -> Corpus:
+    """All answers, or the first ones that have at most `max_tokens` tokens together; prompts are not kept.
+
+    A loop is cut off where it begins to repeat: a sequence that loops has it in its own text, and others must not count it.
+    """
+    description = recording.description
+    corpus = Corpus.of(
+        _answers(recording, max_tokens),
+        {
+            "target": str(description["target"]),
+            "vocabulary": str(description["vocabulary"]),
+            "prompts_sha256": str(description["prompts_sha256"]),
+            "apart_from_sha256": str(description["apart_from_sha256"]),
+            "temperature": str(description["temperature"]),
+        },
+    )
+    if not len(corpus):
+        raise CoveyError(f"recording={str(recording.folder)!r}: it holds no text yet")
+    return corpus
+
+
+def _answers(recording: Recording, max_tokens: int | None) -> Iterator[list[int]]:
+    total = 0
+    for text in recording.texts():
+        answer = text.answer.tolist()
+        answer = answer[: loop_start(answer)]
+        total += len(answer)
+        if max_tokens is not None and total > max_tokens:
+            return
+        yield answer

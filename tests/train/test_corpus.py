@@ -1,0 +1,44 @@
+"""A corpus holds a recording's answers, without the loops that they fall into."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy
+import pytest
+
+from covey.drafters.corpus import SEPARATOR
+from covey.errors import CoveyError
+from covey.train.corpus import build_corpus
+from covey.train.recording import Recording, Text
+
+DESCRIPTION = {"target": "toy", "vocabulary": "v", "prompts_sha256": "p", "apart_from_sha256": None, "temperature": 0.0}
+
+
+def text(name: str, answer: list[int]) -> Text:
+    none = numpy.zeros((0, 0), numpy.int32)
+    return Text(name, "qa", numpy.array([50, 51], numpy.int32), numpy.array(answer, numpy.int32), none, none)
+
+
+@pytest.fixture
+def recording(tmp_path: Path) -> Recording:
+    made = Recording.open(tmp_path / "r", DESCRIPTION)
+    made.add(0, [text("a", [1, 2, 3]), text("loop", [4, *[5, 6] * 40])])
+    made.add(1, [text("b", [7])])
+    return made
+
+
+def test_answers_are_kept_and_loops_cut(recording: Recording) -> None:
+    corpus = build_corpus(recording)
+    assert corpus.tokens.tolist() == [1, 2, 3, SEPARATOR, 4, 5, 6, SEPARATOR, 7, SEPARATOR]
+    assert corpus.description["target"] == "toy"
+    assert corpus.vocabulary == "v"
+
+
+def test_a_limit_keeps_the_first_answers(recording: Recording) -> None:
+    assert build_corpus(recording, max_tokens=4).tokens.tolist() == [1, 2, 3, SEPARATOR]
+
+
+def test_a_recording_without_texts_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CoveyError, match="holds no text yet"):
+        build_corpus(Recording.open(tmp_path / "empty", DESCRIPTION))
