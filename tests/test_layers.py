@@ -31,7 +31,7 @@ LAYERS = (
 HEIGHT = {name: height for height, names in enumerate(LAYERS) for name in names}
 # Third-party packages that only one part of covey may import.
 OWNERS = {
-    "transformers": {"model"},
+    "transformers": {"model", "train"},
     "fastapi": {"server"},
     "uvicorn": {"server"},
     "vllm": {"vllm_plugin"},

@@ -1,0 +1,76 @@
+"""`covey train`: drafters for a target, from a recording of its own text; covey.train does the work.
+
+covey train nested --recording recorded --output draft
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from covey.cli import screen
+from covey.config import Settings
+
+SETTINGS = ("target", "device", "dtype", "threads")
+
+
+def nested(
+    recording: Annotated[Path, typer.Option(help="A folder that covey record has written.", show_default=False)],
+    output: Annotated[Path, typer.Option(help="The folder of the draft; a training that was cut is gone on with.", show_default=False)],
+    layers: Annotated[int, typer.Option(help="How many of the target's first layers the draft begins as.")] = 6,
+    exits: Annotated[str, typer.Option(help="Depths at which tokens are read off, the last one all layers.")] = "2,4,6",
+    head_size: Annotated[int, typer.Option(help="How many of the most frequent tokens the draft knows; 0 for all.")] = 8192,
+    ce: Annotated[float, typer.Option(help="Weight of cross-entropy with the target's tokens.")] = 1.0,
+    kl: Annotated[float, typer.Option(help="Weight of the divergence from the target's distribution; 0 is S2D's SoFT loss.")] = 1.0,
+    epochs: Annotated[float, typer.Option(help="How often every text is learned from.")] = 3.0,
+    steps: Annotated[int | None, typer.Option(help="So many updates instead.", show_default=False)] = None,
+    batch_size: Annotated[int, typer.Option(help="Texts a step and device.")] = 8,
+    accumulate: Annotated[int, typer.Option(help="Steps that make one update.")] = 1,
+    learning_rate: Annotated[float, typer.Option(help="The highest one; it rises and falls.")] = 5e-4,
+    max_length: Annotated[int, typer.Option(help="Most tokens of a text; a prompt loses its beginning.")] = 1024,
+    save_every: Annotated[int, typer.Option(help="Updates between checkpoints.")] = 200,
+    evaluate_every: Annotated[int, typer.Option(help="Updates between evaluations.")] = 200,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same draft on the same machine.")] = 0,
+    *,
+    settings: Settings,
+) -> None:
+    """Train a nested draft: the target's first layers, usable at several depths."""
+    from covey.train.nested import NestedSettings, train_nested
+
+    chosen = NestedSettings(
+        recording=recording,
+        output=output,
+        target=settings.target,
+        layers=layers,
+        exits=_depths(exits),
+        head_size=head_size,
+        ce=ce,
+        kl=kl,
+        epochs=epochs,
+        steps=steps,
+        batch_size=batch_size,
+        accumulate=accumulate,
+        learning_rate=learning_rate,
+        max_length=max_length,
+        save_every=save_every,
+        evaluate_every=evaluate_every,
+        seed=seed,
+        device=settings.engine.device,
+        dtype=settings.engine.dtype,
+    )
+    try:
+        draft = train_nested(chosen)
+    except KeyboardInterrupt:
+        screen.err().print("saved; the same command goes on from here")
+        raise
+    agreement = draft.config.training["held_out"]
+    shown = ", ".join(f"exit {exit_} {agreement[f'agreement_{exit_}']:.1%}" for exit_ in draft.config.exits)
+    screen.out().print(f"{output}: agreement with the target on held-out text: {shown}")
+
+
+def _depths(text: str) -> tuple[int, ...]:
+    if not all(part.strip().isdigit() for part in text.split(",")):
+        raise ValueError(f"exits={text!r}: exits must be depths separated by commas, such as 2,4,6")
+    return tuple(int(part) for part in text.split(","))

@@ -1,0 +1,170 @@
+"""A nested draft: the first layers of a model, trained so that the text can be read off at several depths (exits).
+
+All exits share one norm and one output matrix, which may know the frequent tokens only. The folder that it is saved in
+holds no input embedding: that is the base model's, named in the configuration with its SHA-256. Knows nothing of data,
+optimisers or of how a draft is made.
+
+    draft = NestedDraft.of(load("smollm2", attention="sdpa"), layers=6, exits=(2, 4, 6), tokens=frequent)
+    draft.save(Path("draft")); NestedDraft.load(Path("draft"), base)
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from transformers import AutoConfig, AutoModel
+
+from covey.errors import CoveyError, UnsupportedError
+from covey.model.load import LoadedModel
+
+FORMAT = 1
+_KEY = "covey_nested"  # in config.json, beside what transformers knows of the layers
+_EMBEDDING = "decoder.embed_tokens."
+
+
+@dataclass(frozen=True)
+class NestedConfig:
+    """What a nested draft is, beyond its layers.
+
+    exits: depths at which tokens are read off, ascending, the last one all layers. vocab_size: of the base. base and
+    embedding_sha256: the model whose input embedding is used. thresholds: target -> one per exit but the last.
+    training: how it came about.
+    """
+
+    exits: tuple[int, ...]
+    vocab_size: int
+    base: str
+    embedding_sha256: str
+    thresholds: dict[str, list[float]] = field(default_factory=dict)
+    training: dict[str, Any] = field(default_factory=dict)
+    format: int = FORMAT
+
+
+class NestedDraft(nn.Module):
+    """Layers with exits. tokens: the ids that the output matrix knows, ascending, int64 [N]."""
+
+    tokens: Tensor
+
+    def __init__(self, decoder: Any, norm: nn.Module, head: nn.Linear, tokens: Tensor, config: NestedConfig) -> None:
+        super().__init__()
+        decoder.norm = nn.Identity()  # an exit reads what a layer leaves; the shared norm comes behind every one of them
+        self.decoder, self.norm, self.head, self.config = decoder, norm, head, config
+        self.register_buffer("tokens", tokens)
+
+    @classmethod
+    def of(cls, base: LoadedModel, layers: int, exits: tuple[int, ...], tokens: list[int] | None = None) -> NestedDraft:
+        """The first layers of a model, its norm and the rows of its output matrix for `tokens` (None: all), all as they are.
+
+        Raises CoveyError for exits that do not fit, UnsupportedError for a model whose layers cannot be taken apart.
+        """
+        if not exits or list(exits) != sorted(set(exits)) or exits[0] < 1 or exits[-1] != layers:
+            raise CoveyError(f"exits={exits}: exits must ascend from at least 1 to the number of layers, {layers}")
+        decoder: Any = base.model.get_decoder()
+        _check_parts(decoder, base.name)
+        if layers > len(decoder.layers):
+            raise CoveyError(f"layers={layers}: {base.name!r} has {len(decoder.layers)} layers; take at most so many")
+        first = _empty_decoder(_first_layers(base.config, layers), base.dtype)
+        first.load_state_dict(decoder.state_dict(), strict=False)
+        output = base.model.get_output_embeddings().weight
+        kept = torch.arange(output.shape[0]) if tokens is None else torch.tensor(sorted(set(tokens)))
+        head = nn.Linear(output.shape[1], len(kept), bias=False, dtype=base.dtype)
+        head.weight.data.copy_(output[kept])
+        config = NestedConfig(exits, output.shape[0], base.name, _digest(first.embed_tokens.weight))
+        draft = cls(first, copy.deepcopy(decoder.norm), head, kept, config).to(base.device)
+        return draft.requires_grad_(True)
+
+    def hidden_states(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> list[Tensor]:
+        """Normed hidden states at every exit: input_ids [B, T] -> for each exit [B, T, H]."""
+        out = self.decoder(input_ids=input_ids, attention_mask=attention_mask, output_hidden_states=True, use_cache=False)
+        return [self.norm(out.hidden_states[depth]) for depth in self.config.exits]
+
+    def positions(self, ids: Tensor) -> Tensor:
+        """Where token ids stand in the output matrix, -1 for those that it does not know: any shape -> the same."""
+        at = torch.searchsorted(self.tokens, ids.clamp(min=0)).clamp(max=len(self.tokens) - 1)
+        return torch.where(self.tokens[at] == ids, at, -1)
+
+    def save(self, folder: Path, dtype: torch.dtype = torch.bfloat16) -> None:
+        """Write config.json and model.safetensors; the base's input embedding is left out."""
+        folder.mkdir(parents=True, exist_ok=True)
+        described = {**self.decoder.config.to_dict(), _KEY: asdict(self.config)}
+        (folder / "config.json").write_text(json.dumps(described, indent=1, default=str) + "\n", "utf-8")
+        kept = {name: weight for name, weight in self.state_dict().items() if not name.startswith(_EMBEDDING)}
+        weights = {name: (w.to(dtype) if w.is_floating_point() else w).contiguous() for name, w in kept.items()}
+        save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+
+    @classmethod
+    def load(cls, folder: Path, base: LoadedModel) -> NestedDraft:
+        """Read a saved draft over its base, or over a model with the same input embedding.
+
+        Raises CoveyError for a folder that is no whole nested draft, UnsupportedError for another base.
+        """
+        config, layers = read_config(folder)
+        try:
+            weights = load_file(folder / "model.safetensors")
+        except (OSError, SafetensorError) as error:
+            raise CoveyError(f"nested draft {str(folder)!r}: cannot read model.safetensors ({error}): train or copy it again") from None
+        decoder = _empty_decoder(layers, base.dtype)
+        embedding: Any = base.model.get_input_embeddings().weight
+        if embedding.shape != decoder.embed_tokens.weight.shape or _digest(embedding) != config.embedding_sha256:
+            raise UnsupportedError(
+                f"nested draft {str(folder)!r}: it reads the input embedding of {config.base!r}, which is not that of {base.name!r}"
+            )
+        decoder.embed_tokens.weight.data.copy_(embedding)
+        norm = copy.deepcopy(decoder.norm)
+        rows, width = weights["head.weight"].shape if "head.weight" in weights else (0, 0)
+        draft = cls(decoder, norm, nn.Linear(width, rows, bias=False, dtype=base.dtype), torch.zeros(rows, dtype=torch.long), config)
+        wrong = draft.load_state_dict(weights, strict=False)
+        missing = [name for name in wrong.missing_keys if not name.startswith(_EMBEDDING)]
+        if missing or wrong.unexpected_keys:
+            raise CoveyError(
+                f"nested draft {str(folder)!r}: its weights lack {missing} and have {wrong.unexpected_keys} beyond what its config says"
+            )
+        return draft.to(base.device)
+
+
+def read_config(folder: Path) -> tuple[NestedConfig, Any]:
+    """A saved draft's own configuration, and that of its layers. Raises CoveyError for a folder that has none."""
+    try:
+        described = json.loads((folder / "config.json").read_text("utf-8"))
+        own = described.pop(_KEY)
+        config = NestedConfig(**{**own, "exits": tuple(own["exits"])})
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CoveyError(
+            f"nested draft {str(folder)!r}: no config.json of a nested draft there ({error}); train one with covey train nested"
+        ) from None
+    if config.format != FORMAT:
+        raise CoveyError(f"nested draft {str(folder)!r}: its format is {config.format!r}, not {FORMAT}: train it anew")
+    return config, AutoConfig.for_model(**described)
+
+
+def _check_parts(decoder: nn.Module, name: str) -> None:
+    if not all(hasattr(decoder, part) for part in ("layers", "norm", "embed_tokens")):
+        why = f"{type(decoder).__name__} has no layers, norm and embed_tokens to take a draft from"
+        raise UnsupportedError(f"base {name!r}: {why}; name another")
+
+
+def _first_layers(config: Any, layers: int) -> Any:
+    """The configuration of a model's first layers."""
+    shorter = copy.deepcopy(config)
+    shorter.num_hidden_layers = layers
+    if getattr(shorter, "layer_types", None):
+        shorter.layer_types = shorter.layer_types[:layers]
+    return shorter
+
+
+def _empty_decoder(config: Any, dtype: torch.dtype) -> Any:
+    return AutoModel.from_config(config, dtype=dtype, attn_implementation="sdpa")
+
+
+def _digest(embedding: Tensor) -> str:
+    """SHA-256 of an embedding as bfloat16, so that the format that it was loaded in does not matter."""
+    return hashlib.sha256(embedding.detach().to("cpu", torch.bfloat16).contiguous().view(torch.uint8).numpy().tobytes()).hexdigest()

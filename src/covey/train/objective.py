@@ -1,0 +1,63 @@
+"""What sorted training minimises: the mean over exits of cross-entropy and of distillation from the target.
+
+Knows nothing of optimisers or files.
+
+    Objective(draft, ce=1.0, kl=1.0)(input_ids, attention_mask, labels, top_ids, top_logprobs)["loss"]
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from covey.model.nested import NestedDraft
+from covey.train.dataset import IGNORED
+
+
+class Objective(nn.Module):
+    """The loss of a nested draft on a batch, with whether each exit guessed the target's token.
+
+    ce weighs cross-entropy with the target's own tokens; ce = 1 and kl = 0 is SoFT, the loss of S2D (arXiv 2407.01955,
+    section 3). kl weighs the divergence from the target's distribution, over its recorded likeliest tokens, renormalised.
+    Tokens that the draft's output matrix does not know are not learned, and count as missed.
+    """
+
+    def __init__(self, draft: NestedDraft, ce: float, kl: float) -> None:
+        super().__init__()
+        self.draft, self.ce, self.kl = draft, ce, kl
+
+    def forward(
+        self, input_ids: Tensor, attention_mask: Tensor, labels: Tensor, top_ids: Tensor, top_logprobs: Tensor
+    ) -> dict[str, Tensor]:
+        """Batches as `dataset.collate` makes them -> loss [], hits [B, T, exits]: 1, 0, or -1 where nothing is predicted."""
+        asked = labels != IGNORED  # [B, T]
+        wanted = self.draft.positions(labels[asked])  # [M]
+        teacher = self._teacher(top_ids[asked], top_logprobs[asked]) if self.kl else None
+        hits = labels.new_full((*labels.shape, len(self.draft.config.exits)), -1)
+        losses = []
+        for number, hidden in enumerate(self.draft.hidden_states(input_ids, attention_mask)):
+            logits = self.draft.head(hidden[asked]).float()  # [M, N]
+            losses.append(self._loss(logits, wanted, teacher))
+            hits[..., number][asked] = (logits.argmax(-1) == wanted).to(hits.dtype)
+        return {"loss": torch.stack(losses).mean(), "hits": hits}
+
+    def _loss(self, logits: Tensor, wanted: Tensor, teacher: tuple[Tensor, Tensor] | None) -> Tensor:
+        loss = logits.new_zeros(())
+        if self.ce:
+            # A sum over a count that is never 0: a batch may hold no token that the draft knows.
+            total = functional.cross_entropy(logits, wanted, ignore_index=-1, reduction="sum")
+            loss = loss + self.ce * total / (wanted >= 0).sum().clamp(min=1)
+        if teacher is not None:
+            at, p = teacher
+            log_q = logits.log_softmax(-1).gather(1, at)
+            known = p.sum(-1) > 0
+            divergence = torch.where(p > 0, p * (p.clamp(min=1e-9).log() - log_q), 0).sum(-1)
+            loss = loss + self.kl * divergence.sum() / known.sum().clamp(min=1)
+        return loss
+
+    def _teacher(self, top_ids: Tensor, top_logprobs: Tensor) -> tuple[Tensor, Tensor]:
+        """Places in the output matrix [M, K], and the target's probabilities there, which sum to 1 where any is known."""
+        at = self.draft.positions(top_ids)
+        p = torch.where(at >= 0, top_logprobs.exp(), 0)
+        return at.clamp(min=0), p / p.sum(-1, keepdim=True).clamp(min=1e-9)

@@ -1,0 +1,182 @@
+"""Sorted training from end to end on a tiny model: it learns, it can be cut and gone on with, and what it writes can be read."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from dataclasses import replace
+from functools import wraps
+from pathlib import Path
+
+import pytest
+import torch
+
+from covey import LLM
+from covey.errors import CoveyError, UnsupportedError
+from covey.model.load import load
+from covey.model.nested import NestedDraft
+from covey.train.dataset import IGNORED, collate, frequent_tokens, split
+from covey.train.nested import NestedSettings, train_nested
+from covey.train.objective import Objective
+from covey.train.record import RecordSettings, record
+from covey.train.recording import Recording
+from tests.bench.samples import line, write
+
+
+@pytest.fixture(scope="module")
+def target(tiny) -> str:
+    return str(tiny("llama", layers=4))
+
+
+@pytest.fixture(scope="module")
+def recording(target: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """120 texts of a tiny random model, with its 8 likeliest tokens at every position."""
+    folder = tmp_path_factory.mktemp("recorded")
+    prompts = write(folder / "p.jsonl", [line(f"p{i}", text=f"bird {i} " * (1 + i % 4)) for i in range(120)])
+    with LLM(target, drafters=[], dtype="float32", device="cpu") as llm:
+        record(llm, RecordSettings(prompts=prompts, folder=folder / "r", target=target, max_tokens=24, top=8))
+    return folder / "r"
+
+
+def settings(recording: Path, target: str, output: Path, **options: object) -> NestedSettings:
+    base = NestedSettings(recording=recording, output=output, target=target, layers=3, exits=(1, 3), head_size=64, device="cpu")
+    return replace(base, dtype="float32", steps=30, save_every=10, evaluate_every=10, learning_rate=3e-3, **options)
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    from safetensors.torch import load_file
+
+    return load_file(folder / "model.safetensors")
+
+
+def test_training_learns_and_writes_a_draft_that_can_be_read(recording, target, tmp_path):
+    draft = train_nested(settings(recording, target, tmp_path / "d"), quiet=True)
+    log = json.loads((tmp_path / "d" / "training.json").read_text())
+    losses = [entry["loss"] for entry in log if "loss" in entry]
+    assert losses[-1] < losses[0]
+    assert [len(draft.tokens), draft.config.exits] == [64, (1, 3)]
+    assert {"agreement_1", "agreement_3", "loss"} == set(draft.config.training["held_out"])
+    base = load(target, dtype="float32", device="cpu", attention="sdpa")
+    read = NestedDraft.load(tmp_path / "d", base)
+    assert read.config == draft.config
+    ids = torch.tensor([[5, 6, 7, 8]])
+    for mine, theirs in zip(read.hidden_states(ids), draft.hidden_states(ids), strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=0.05, atol=0.05)  # it is kept in bfloat16
+    assert "embed_tokens" not in " ".join(weights(tmp_path / "d"))
+    assert "| 3 |" in (tmp_path / "d" / "README.md").read_text()
+    pytest.importorskip("matplotlib", reason="no curves without the extra `train`")
+    assert (tmp_path / "d" / "curves.png").stat().st_size > 1000
+
+
+def test_a_training_that_was_cut_ends_as_one_that_was_not(recording, target, tmp_path, monkeypatch):
+    whole = train_nested(settings(recording, target, tmp_path / "whole"), quiet=True)
+    steps = 0
+    forward = Objective.forward
+
+    @wraps(forward)  # Trainer looks at the signature
+    def interrupted(self: Objective, *arguments: torch.Tensor, **named: torch.Tensor) -> dict[str, torch.Tensor]:
+        nonlocal steps
+        steps += self.training
+        if steps == 13 and self.training:
+            os.kill(os.getpid(), signal.SIGINT)
+        return forward(self, *arguments, **named)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Objective, "forward", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            train_nested(settings(recording, target, tmp_path / "cut"), quiet=True)
+    assert not (tmp_path / "cut" / "model.safetensors").exists()
+    assert (tmp_path / "cut" / "checkpoints" / "checkpoint-13").is_dir()
+    resumed = train_nested(settings(recording, target, tmp_path / "cut"), quiet=True)
+    assert resumed.config.training["held_out"] == whole.config.training["held_out"]
+    for name, weight in weights(tmp_path / "whole").items():
+        assert torch.equal(weight, weights(tmp_path / "cut")[name]), name
+
+
+def test_another_training_is_not_gone_on_with(recording, target, tmp_path):
+    train_nested(settings(recording, target, tmp_path / "d"), quiet=True)
+    with pytest.raises(CoveyError, match="holds a training with other settings"):
+        train_nested(settings(recording, target, tmp_path / "d", seed=1), quiet=True)
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ({"exits": (1, 2)}, r"exits=\(1, 2\): exits must ascend .* the number of layers, 3"),
+        ({"exits": (3, 1)}, "exits must ascend"),
+        ({"layers": 9, "exits": (9,)}, "layers=9: .* has 4 layers"),
+        ({"ce": 0.0, "kl": 0.0}, "ce=0, kl=0: there is nothing to learn"),
+        ({"kl": -1.0}, "kl=-1.0: kl must be 0 or more"),
+        ({"batch_size": 0}, "batch_size=0: batch_size must be at least 1"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(recording, target, tmp_path, options, why):
+    with pytest.raises(CoveyError, match=why):
+        train_nested(settings(recording, target, tmp_path / "d", **options), quiet=True)
+
+
+def test_distilling_needs_what_was_recorded(target, tmp_path):
+    prompts = write(tmp_path / "p.jsonl", [line(f"p{i}", text=f"bird {i}") for i in range(60)])
+    with LLM(target, drafters=[], dtype="float32", device="cpu") as llm:
+        record(llm, RecordSettings(prompts=prompts, folder=tmp_path / "r", target=target, max_tokens=8))
+    with pytest.raises(CoveyError, match=r"kl=1: the recording holds no likeliest tokens .* record with --top 20"):
+        train_nested(settings(tmp_path / "r", target, tmp_path / "d"), quiet=True)
+    train_nested(replace(settings(tmp_path / "r", target, tmp_path / "d"), kl=0.0, steps=2), quiet=True)
+
+
+def test_a_folder_that_is_no_draft_or_another_models_is_refused(recording, target, tmp_path, tiny):
+    base = load(target, dtype="float32", device="cpu", attention="sdpa")
+    with pytest.raises(CoveyError, match="no config.json of a nested draft"):
+        NestedDraft.load(tmp_path, base)
+    NestedDraft.of(base, 2, (1, 2)).save(tmp_path / "d")
+    other = load(str(tiny("llama", seed=3)), dtype="float32", device="cpu", attention="sdpa")
+    with pytest.raises(UnsupportedError, match="reads the input embedding of"):
+        NestedDraft.load(tmp_path / "d", other)
+    (tmp_path / "d" / "model.safetensors").write_bytes(b"junk")
+    with pytest.raises(CoveyError, match=r"cannot read model\.safetensors"):
+        NestedDraft.load(tmp_path / "d", base)
+
+
+def test_an_untrained_draft_of_all_layers_is_the_target(target):
+    base = load(target, dtype="float64", device="cpu", attention="sdpa")
+    draft = NestedDraft.of(base, 4, (2, 4))
+    ids = torch.tensor([[5, 6, 7, 8, 9]])
+    torch.testing.assert_close(draft.head(draft.hidden_states(ids)[-1]), base.model(ids).logits)
+
+
+def test_a_batch_predicts_the_answers_and_nothing_else(recording):
+    trained, _ = split(Recording(recording), max_length=30)
+    items = [trained[i] for i in range(4)]
+    batch = collate(items)
+    for row, item in enumerate(items):
+        labelled = batch["labels"][row] != IGNORED
+        assert batch["labels"][row][labelled].tolist() == item["answer"].tolist()
+        before = batch["input_ids"][row][labelled].tolist()
+        assert before == [int(item["prompt"][-1]), *item["answer"][:-1].tolist()]
+        assert torch.equal(batch["top_ids"][row][labelled][:, 0], batch["labels"][row][labelled])  # greedy text: the likeliest came
+        assert len(item["prompt"]) + len(item["answer"]) <= 30
+
+
+def test_what_is_held_out_stays_held_out(recording):
+    trained, held_out = split(Recording(recording), max_length=64)
+    assert not {t.id for t in trained.texts} & {t.id for t in held_out.texts}
+    assert len(frequent_tokens(trained.texts, 10)) == 10
+
+
+def test_the_loss_is_cross_entropy_and_divergence_over_what_the_head_knows(target):
+    base = load(target, dtype="float64", device="cpu", attention="sdpa")
+    draft = NestedDraft.of(base, 1, (1,), tokens=[3, 5, 8])
+    ids, asked = torch.tensor([[4, 5, 6]]), torch.tensor([[IGNORED, 5, 7]])
+    top_ids = torch.tensor([[[0, 0], [5, 9], [8, 3]]])
+    p = torch.tensor([[[0.5, 0.5], [0.6, 0.4], [0.7, 0.1]]])
+    out = Objective(draft, ce=1.0, kl=2.0)(ids, torch.ones_like(ids), asked, top_ids, p.log())
+    log_q = draft.head(draft.hidden_states(ids)[0])[0].float().log_softmax(-1)  # [3, 3]
+    ce = -log_q[1, 1]  # token 7 is not known
+    first = -log_q[1, 1]  # all of the teacher's known mass is on 5
+    share = torch.tensor([0.7, 0.1]) / 0.8
+    second = (share * (share.log() - log_q[2, [2, 0]])).sum()
+    torch.testing.assert_close(out["loss"], ce + 2.0 * (first + second) / 2, rtol=1e-5, atol=1e-5)
+    assert out["hits"].shape == (1, 3, 1)
+    assert out["hits"][0, 0, 0] == -1
+    assert out["hits"][0, 2, 0] == 0
