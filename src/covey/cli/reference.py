@@ -61,8 +61,17 @@ others go on (with `--strict` the run stops); in the end there is an error that 
 def markdown() -> str:
     """The whole reference."""
     group: Any = typer.main.get_command(app)
-    parts = [_INTRODUCTION, *(_command(name, command) for name, command in sorted(group.commands.items())), _settings(), _FILES]
+    parts = [_INTRODUCTION, *(_command(name, command) for name, command in _commands(group)), _settings(), _FILES]
     return "\n".join(parts)
+
+
+def _commands(group: Any, before: str = "") -> Iterator[tuple[str, Any]]:
+    """All commands by their whole names, those of groups in the place of the group."""
+    for name, command in sorted(group.commands.items()):
+        if hasattr(command, "commands"):
+            yield from _commands(command, f"{before}{name} ")
+        else:
+            yield before + name, command
 
 
 def _command(name: str, command: Any) -> str:

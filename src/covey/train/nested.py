@@ -99,7 +99,7 @@ def train_nested(settings: NestedSettings, quiet: bool = False) -> NestedDraft:
     history = trainer.state.log_history
     per_step = trained.num_tokens / max(1, len(trained)) * settings.batch_size * settings.accumulate
     done = {
-        "settings": {k: str(v) if isinstance(v, Path) else v for k, v in asdict(settings).items() if k not in ("recording", "output")},
+        "settings": {name: value for name, value in _as_json(settings).items() if name not in ("recording", "output")},
         "texts": len(trained),
         "tokens_a_step": round(per_step),
         "tokens_seen": round(per_step * trainer.state.global_step),
@@ -115,6 +115,11 @@ def train_nested(settings: NestedSettings, quiet: bool = False) -> NestedDraft:
     return draft
 
 
+def _as_json(settings: NestedSettings) -> dict[str, Any]:
+    """The settings as they look after a file has held them."""
+    return dict(json.loads(json.dumps(asdict(settings), default=str)))
+
+
 def _check_recording(recording: Recording, settings: NestedSettings) -> None:
     if settings.kl and not recording.description["top"]:
         why = "the recording holds no likeliest tokens to distil from"
@@ -124,7 +129,7 @@ def _check_recording(recording: Recording, settings: NestedSettings) -> None:
 def _checkpoint(settings: NestedSettings) -> str | None:
     """The last checkpoint of a training that was cut, which must have been one with the same settings."""
     folder = settings.output / "checkpoints"
-    described = json.dumps(asdict(settings), default=str, indent=1)
+    described = json.dumps(_as_json(settings), indent=1)
     place = settings.output / "settings.json"
     found = get_last_checkpoint(str(folder)) if folder.is_dir() else None
     if found and place.exists() and place.read_text("utf-8") != described:
