@@ -8,11 +8,10 @@ the request's own processing and the shared noise, so that where it agrees with 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 import torch
 from torch import Tensor
 
+from covey.drafters.growing import Growing, agreed
 from covey.errors import UnsupportedError
 from covey.model.load import LoadedModel, load
 from covey.model.runner import Feed, ModelRunner
@@ -21,21 +20,6 @@ from covey.rows import BLOCK_SIZE
 from covey.types import Draft, Drafter, Host, Sequence
 
 _CATCH_UP_TOKENS = 512
-
-
-@dataclass
-class _Drafting:
-    """One sequence's draft while it grows."""
-
-    sequence: Sequence
-    length: int
-    tokens: list[int] = field(default_factory=list)
-    survival: list[float] = field(default_factory=list)
-
-    @property
-    def done(self) -> bool:
-        """Long enough, or ended by an end token: nothing after that could be accepted."""
-        return len(self.tokens) >= self.length or bool(self.tokens and self.tokens[-1] in self.sequence.end_ids)
 
 
 class ModelDrafter(Drafter):
@@ -72,7 +56,7 @@ class ModelDrafter(Drafter):
         self._drafted.pop(sequence.id, None)
 
     def propose(self, sequences: list[Sequence], lengths: list[int]) -> list[Draft]:
-        draftings = [_Drafting(s, self._allowed(s, length)) for s, length in zip(sequences, lengths, strict=True)]
+        draftings = [Growing(s, self._allowed(s, length)) for s, length in zip(sequences, lengths, strict=True)]
         growing = [d for d in draftings if d.length > 0]
         for drafting in growing:
             self._rewind(drafting.sequence)
@@ -82,7 +66,7 @@ class ModelDrafter(Drafter):
             growing = [d for d in growing if not d.done]
         for drafting in draftings:
             self._drafted[drafting.sequence.id] = (len(drafting.sequence.tokens), drafting.tokens)
-        return [Draft(len(d.sequence.tokens), d.sequence.prefix_id, tuple(d.tokens), tuple(d.survival), self.name) for d in draftings]
+        return [drafting.draft(self.name) for drafting in draftings]
 
     def _allowed(self, sequence: Sequence, length: int) -> int:
         """The length that the draft model's context and cache have room for; the last token is never fed."""
@@ -92,16 +76,11 @@ class ModelDrafter(Drafter):
 
     def _rewind(self, sequence: Sequence) -> None:
         """Forget the cached positions whose drafted tokens were not committed."""
-        row = self.runner.rows[sequence.id]
         start, tokens = self._drafted.get(sequence.id, (0, []))
-        agreed = 0
-        for drafted, committed in zip(tokens, sequence.tokens[start:], strict=False):
-            if drafted != committed:
-                break
-            agreed += 1
-        row.length = min(row.length, start + agreed) if tokens else row.length
+        row = self.runner.rows[sequence.id]
+        row.length = min(row.length, start + agreed(sequence, start, tokens)) if tokens else row.length
 
-    def _catch_up(self, draftings: list[_Drafting]) -> None:
+    def _catch_up(self, draftings: list[Growing]) -> None:
         """Feed committed tokens that the draft model has not seen, in chunks, but for a last chunk left to `_extend`."""
         for drafting in draftings:
             sequence, row = drafting.sequence, self.runner.rows[drafting.sequence.id]
@@ -110,21 +89,18 @@ class ModelDrafter(Drafter):
                 self.runner.forward([Feed(row, row.length, chunk, 0)])
                 row.length += len(chunk)
 
-    def _extend(self, draftings: list[_Drafting]) -> None:
+    def _extend(self, draftings: list[Growing]) -> None:
         """One forward pass, one more token for each draft."""
         feeds = []
         for drafting in draftings:
             row = self.runner.rows[drafting.sequence.id]
-            known = len(drafting.sequence.tokens)
-            unseen = drafting.sequence.tokens[row.length :] + drafting.tokens[max(0, row.length - known) :]
-            feeds.append(Feed(row, row.length, unseen, 1))
+            feeds.append(Feed(row, row.length, drafting.unseen(row.length), 1))
         logits = self._fit(self.runner.forward(feeds))
         chosen = choose_tokens(logits, [Position(d.sequence, tuple(d.tokens)) for d in draftings])
         probabilities = choice_probability(logits, chosen, [d.sequence.params for d in draftings])
         for drafting, feed, token, probability in zip(draftings, feeds, chosen, probabilities, strict=True):
             feed.row.length += len(feed.tokens)
-            drafting.survival.append((drafting.survival[-1] if drafting.survival else 1.0) * probability)
-            drafting.tokens.append(token)
+            drafting.add(token, probability)
 
     def _fit(self, logits: Tensor) -> Tensor:
         """Logits over the target's vocabulary: padding ids are cut off, or filled with what is never drawn."""

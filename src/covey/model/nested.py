@@ -102,8 +102,8 @@ class NestedDraft(nn.Module):
         save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
 
     @classmethod
-    def load(cls, folder: Path, base: LoadedModel) -> NestedDraft:
-        """Read a saved draft over its base, or over a model with the same input embedding.
+    def load(cls, folder: Path, base: LoadedModel, attention: str = "sdpa") -> NestedDraft:
+        """Read a saved draft over its base, or over a model with the same input embedding. attention: see model.load.load.
 
         Raises CoveyError for a folder that is no whole nested draft, UnsupportedError for another base.
         """
@@ -112,7 +112,7 @@ class NestedDraft(nn.Module):
             weights = load_file(folder / "model.safetensors")
         except (OSError, SafetensorError) as error:
             raise CoveyError(f"nested draft {str(folder)!r}: cannot read model.safetensors ({error}): train or copy it again") from None
-        decoder = _empty_decoder(layers, base.dtype)
+        decoder = _empty_decoder(layers, base.dtype, attention)
         embedding: Any = base.model.get_input_embeddings().weight
         if embedding.shape != decoder.embed_tokens.weight.shape or _digest(embedding) != config.embedding_sha256:
             raise UnsupportedError(
@@ -128,7 +128,7 @@ class NestedDraft(nn.Module):
             raise CoveyError(
                 f"nested draft {str(folder)!r}: its weights lack {missing} and have {wrong.unexpected_keys} beyond what its config says"
             )
-        return draft.to(base.device)
+        return draft.to(base.device).eval().requires_grad_(False)
 
 
 def read_config(folder: Path) -> tuple[NestedConfig, Any]:
@@ -161,8 +161,8 @@ def _first_layers(config: Any, layers: int) -> Any:
     return shorter
 
 
-def _empty_decoder(config: Any, dtype: torch.dtype) -> Any:
-    return AutoModel.from_config(config, dtype=dtype, attn_implementation="sdpa")
+def _empty_decoder(config: Any, dtype: torch.dtype, attention: str = "sdpa") -> Any:
+    return AutoModel.from_config(config, dtype=dtype, attn_implementation=attention)
 
 
 def _digest(embedding: Tensor) -> str:

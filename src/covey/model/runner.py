@@ -31,6 +31,48 @@ class Feed:
     wanted: int
 
 
+@dataclass(frozen=True)
+class Placed:
+    """Where the tokens of a pass stand: positions [N], what attention needs, whose logits are wanted, and how many only fill up."""
+
+    positions: Tensor
+    current: Pass
+    wanted: Tensor
+    padding: int
+
+
+def place(rows: RowPool, feeds: list[Feed], min_tokens: int, device: torch.device) -> Placed:
+    """Lay feeds side by side. Padding goes to a slot of its own behind all rows."""
+    positions: list[int] = []
+    slots: list[int] = []
+    wanted: list[int] = []
+    spans: list[Span] = []
+    for feed in feeds:
+        stop = feed.start + len(feed.tokens)
+        spans += _spans(rows, feed, len(positions), device)
+        positions += range(feed.start, stop)
+        slots += rows.slots(feed.row, feed.start, stop)
+        wanted += range(len(positions) - feed.wanted, len(positions))
+    padding = max(0, min_tokens - len(positions))
+    positions += [0] * padding
+    slots += [rows.num_slots] * padding
+    return Placed(_ids(positions, device), Pass(_ids(slots, device), spans), _ids(wanted or [0], device), padding)
+
+
+def _spans(rows: RowPool, feed: Feed, offset: int, device: torch.device) -> list[Span]:
+    """A feed's queries, in pieces that do not look at keys far beyond their own positions."""
+    spans: list[Span] = []
+    for at in range(0, len(feed.tokens), MAX_QUERIES):
+        count = min(MAX_QUERIES, len(feed.tokens) - at)
+        seen = rows.span(feed.row, 0, -(-(feed.start + at + count) // KEY_BLOCK) * KEY_BLOCK)
+        spans.append(Span(offset + at, count, feed.start + at, seen if isinstance(seen, slice) else _ids(seen, device)))
+    return spans
+
+
+def _ids(values: list[int], device: torch.device) -> Tensor:
+    return torch.tensor(values, dtype=torch.long, device=device)
+
+
 class ModelRunner:
     """A loaded model with its KV cache. One thread at a time."""
 
@@ -68,45 +110,18 @@ class ModelRunner:
         Every row must have been reserved up to its last position. Keys and values of the fed positions are written;
         `row.length` is the caller's to set.
         """
-        ids: list[int] = []
-        positions: list[int] = []
-        slots: list[int] = []
-        wanted: list[int] = []
-        spans: list[Span] = []
-        for feed in feeds:
-            offset, count = len(ids), len(feed.tokens)
-            stop = feed.start + count
-            spans += self._spans(feed, offset)
-            ids += feed.tokens
-            positions += range(feed.start, stop)
-            slots += self.rows.slots(feed.row, feed.start, stop)
-            wanted += range(offset + count - feed.wanted, offset + count)
-        padding = max(0, self._min_tokens - len(ids))
-        ids += [0] * padding
-        positions += [0] * padding
-        slots += [self.rows.num_slots] * padding
+        placed = place(self.rows, feeds, self._min_tokens, self.device)
+        ids = [token for feed in feeds for token in feed.tokens]
         with torch.inference_mode():
-            self.layers.begin(Pass(self._ids(slots), spans))
+            self.layers.begin(placed.current)
             out: Any = self.model(
-                input_ids=self._ids(ids)[None],
-                position_ids=self._ids(positions)[None],
-                logits_to_keep=self._ids(wanted or [0]),
+                input_ids=torch.tensor(ids + [0] * placed.padding, device=self.device)[None],
+                position_ids=placed.positions[None],
+                logits_to_keep=placed.wanted,
                 use_cache=False,
             )
         logits: Tensor = out.logits[0]
         return logits
-
-    def _spans(self, feed: Feed, offset: int) -> list[Span]:
-        """A feed's queries, in pieces that do not look at keys far beyond their own positions."""
-        spans: list[Span] = []
-        for at in range(0, len(feed.tokens), MAX_QUERIES):
-            count = min(MAX_QUERIES, len(feed.tokens) - at)
-            seen = self.rows.span(feed.row, 0, -(-(feed.start + at + count) // KEY_BLOCK) * KEY_BLOCK)
-            spans.append(Span(offset + at, count, feed.start + at, seen if isinstance(seen, slice) else self._ids(seen)))
-        return spans
-
-    def _ids(self, values: list[int]) -> Tensor:
-        return torch.tensor(values, dtype=torch.long, device=self.device)
 
     def close(self) -> None:
         """Give back the cache and the weights."""
