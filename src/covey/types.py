@@ -178,7 +178,8 @@ class Host:
     """What a drafter learns when it is bound to a target, once, before any sequence starts.
 
     tokenizer offers encode, decode and `differences(other)`; max_tokens is the most positions that all sequences
-    together may hold, so a drafter with a cache of its own can size it.
+    together may hold, so a drafter with a cache of its own can size it. target is the target's name, by which a drafter
+    may know settings that were calibrated for it.
     """
 
     tokenizer: Any
@@ -189,6 +190,7 @@ class Host:
     device: str
     dtype: str
     end_ids: frozenset[int] = frozenset()
+    target: str = ""
 
 
 @runtime_checkable

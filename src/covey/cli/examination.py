@@ -102,7 +102,7 @@ def _examine_target(settings: Settings) -> dict[str, Any]:
 def _examine_drafters(settings: Settings, target: Outline | None) -> tuple[list[dict[str, Any]], dict[str, _Size]]:
     """What to say of each drafter, and what those take that would run. Without names, all that are installed are examined."""
     good = good_drafters(settings.target)
-    known = list(dict.fromkeys([*good, *(name for name in drafter_names() if not name.endswith((":NAME", ":CORPUS")))]))
+    known = list(dict.fromkeys([*good, *(name for name in drafter_names() if not name.endswith((":NAME", ":CORPUS", ":FOLDER")))]))
     reports: list[dict[str, Any]] = []
     sizes: dict[str, _Size] = {}
     for name in known if settings.drafters is None else settings.drafters:

@@ -1,4 +1,5 @@
-"""Drafters, and how they are found by name: `suffix`, `suffix:CORPUS`, `model:NAME`, and those that other packages register.
+"""Drafters, and how they are found by name: `suffix`, `suffix:CORPUS`, `nested:FOLDER`, `model:NAME`, and
+those that other packages register.
 
 A package registers a drafter by an entry point in the group `covey.drafters`: a class, or a function without
 arguments that returns a `covey.types.Drafter`.
@@ -13,6 +14,7 @@ from pathlib import Path
 
 from covey.drafters.corpus import Corpus
 from covey.drafters.model import ModelDrafter
+from covey.drafters.nested import NestedDrafter
 from covey.drafters.shipped import good_drafters, shipped_corpus
 from covey.drafters.suffix import SuffixDrafter
 from covey.errors import CoveyError
@@ -20,12 +22,18 @@ from covey.types import Drafter
 
 ENTRY_POINT_GROUP = "covey.drafters"
 
-__all__ = ["ENTRY_POINT_GROUP", "ModelDrafter", "SuffixDrafter", "drafter_names", "good_drafters", "make_drafter"]
+__all__ = ["ENTRY_POINT_GROUP", "ModelDrafter", "NestedDrafter", "SuffixDrafter", "drafter_names", "good_drafters", "make_drafter"]
 
 
 def drafter_names() -> list[str]:
     """The names that make_drafter knows, third parties' included."""
-    return ["suffix", "suffix:CORPUS", "model:NAME", *sorted(point.name for point in entry_points(group=ENTRY_POINT_GROUP))]
+    return [
+        "suffix",
+        "suffix:CORPUS",
+        "nested:FOLDER",
+        "model:NAME",
+        *sorted(point.name for point in entry_points(group=ENTRY_POINT_GROUP)),
+    ]
 
 
 def make_drafter(name: str, *, dtype: str = "auto", device: str = "auto", compiled: bool = False) -> Drafter:
@@ -34,6 +42,8 @@ def make_drafter(name: str, *, dtype: str = "auto", device: str = "auto", compil
         return SuffixDrafter()
     if name.startswith("suffix:"):
         return SuffixDrafter(_corpus(name.removeprefix("suffix:")))
+    if name.startswith("nested:"):
+        return NestedDrafter(name.removeprefix("nested:"), dtype=dtype, device=device)
     if name.startswith("model:"):
         return ModelDrafter(name.removeprefix("model:"), dtype=dtype, device=device, compiled=compiled)
     for point in entry_points(group=ENTRY_POINT_GROUP):

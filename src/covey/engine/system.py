@@ -90,6 +90,7 @@ class System:
             device=self.target.device,
             dtype=self.target.dtype,
             end_ids=self.target.end_ids,
+            target=self.target.name,
         )
         for drafter in self.drafters:
             drafter.bind(host)

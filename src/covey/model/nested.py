@@ -69,7 +69,7 @@ class NestedDraft(nn.Module):
         if not exits or list(exits) != sorted(set(exits)) or exits[0] < 1 or exits[-1] != layers:
             raise CoveyError(f"exits={exits}: exits must ascend from at least 1 to the number of layers, {layers}")
         decoder: Any = base.model.get_decoder()
-        _check_parts(decoder, base.name)
+        _check_parts(base, decoder)
         if layers > len(decoder.layers):
             raise CoveyError(f"layers={layers}: {base.name!r} has {len(decoder.layers)} layers; take at most so many")
         first = _empty_decoder(_first_layers(base.config, layers), base.dtype)
@@ -146,10 +146,14 @@ def read_config(folder: Path) -> tuple[NestedConfig, Any]:
     return config, AutoConfig.for_model(**described)
 
 
-def _check_parts(decoder: nn.Module, name: str) -> None:
+def _check_parts(base: LoadedModel, decoder: nn.Module) -> None:
+    """Refuse, by name, a model whose layers cannot be run by themselves."""
+    kinds = sorted(set(getattr(base.config, "layer_types", None) or []))
+    if len(kinds) > 1:  # transformers finds a layer's kind by its number, which is another one in a part of the layers
+        raise UnsupportedError(f"base {base.name!r}: layers of {len(kinds)} kinds ({', '.join(kinds)}) to take a draft from; name another")
     if not all(hasattr(decoder, part) for part in ("layers", "norm", "embed_tokens")):
         why = f"{type(decoder).__name__} has no layers, norm and embed_tokens to take a draft from"
-        raise UnsupportedError(f"base {name!r}: {why}; name another")
+        raise UnsupportedError(f"base {base.name!r}: {why}; name another")
 
 
 def _first_layers(config: Any, layers: int) -> Any:

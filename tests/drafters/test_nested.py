@@ -1,0 +1,148 @@
+"""The nested drafter: the same text at any threshold, its exits' own choices, skipped layers that catch up."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+import torch
+
+from covey import LLM, SamplingParams
+from covey.drafters import NestedDrafter
+from covey.errors import CoveyError, UnsupportedError
+from covey.model.load import load
+from covey.model.nested import NestedDraft
+from covey.types import Round
+
+KIND = {"dtype": "float64", "device": "cpu"}
+PROMPTS = [[5, 6, 7, 8, 5, 6, 7], [100, 3], [9] * 70, [44, 45, 46]]
+
+
+@pytest.fixture(scope="module")
+def target(tiny) -> str:
+    return str(tiny("llama", layers=4))
+
+
+@pytest.fixture(scope="module")
+def folder(target, tmp_path_factory):
+    """An untrained draft: the target's first layers, some tokens unknown to it."""
+    place = tmp_path_factory.mktemp("nested")
+    base = load(target, attention="sdpa", **KIND)
+    NestedDraft.of(base, 4, (1, 2, 4), tokens=list(range(3, 120))).save(place, dtype=torch.float64)
+    return place
+
+
+def generate(target, drafters, params, **options):
+    with LLM(target, drafters=drafters, num_speculative_tokens=4, max_num_seqs=3, prefill_chunk=16, **KIND, **options) as llm:
+        rounds = []
+        llm.observe(rounds.append)
+        done = llm.generate(PROMPTS, params, progress=False)
+        return [c.token_ids for c in done], rounds
+
+
+class RandomDepths(NestedDrafter):
+    """Changes its mind about thresholds at every proposal, so that exits of one sequence lag in all ways."""
+
+    def propose(self, sequences, lengths):
+        chooser = random.Random(sum(len(s.tokens) for s in sequences))
+        self.thresholds = tuple(chooser.choice([0.0, 0.3, 0.7, 1.0]) for _ in self.thresholds)
+        return super().propose(sequences, lengths)
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"temperature": 0.8, "seed": 3}, {"temperature": 1.2, "top_p": 0.8, "repetition_penalty": 1.3, "seed": 1}]
+)
+@pytest.mark.parametrize("thresholds", [(0.0, 0.0), (1.0, 1.0), (0.5, 0.5), (1.0, 0.0), "random"])
+def test_the_text_is_plains_at_any_threshold(thresholds, options, target, folder):
+    params = SamplingParams(max_tokens=40, ignore_eos=True, **options)
+    plain, _ = generate(target, [], params)
+    drafter = RandomDepths(folder, **KIND) if thresholds == "random" else NestedDrafter(folder, thresholds=thresholds, **KIND)
+    drafted, rounds = generate(target, [drafter], params)
+    assert drafted == plain
+    assert any(r.drafted for r in rounds)
+    assert all(0 <= later <= earlier <= 1 for r in rounds for earlier, later in zip(r.survival, r.survival[1:], strict=False))
+
+
+def test_the_last_exit_of_all_layers_is_the_target_but_for_unknown_tokens(target, folder):
+    params = SamplingParams(max_tokens=40, ignore_eos=True)
+    plain, rounds = generate(target, [NestedDrafter(folder, thresholds=(1.0, 1.0), **KIND)], params)
+    for r in rounds:
+        for drafted, committed in zip(r.drafted, r.tokens, strict=False):
+            if drafted != committed:
+                assert not 3 <= committed < 120
+                break
+    assert sum(r.accepted for r in rounds) > sum(map(len, plain)) / 3
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_an_exit_drafts_what_its_layers_say(number, target, folder):
+    """Each drafted token is the whole draft's greedy choice at that exit, after the tokens before it."""
+    whole = NestedDraft.load(folder, load(target, attention="sdpa", **KIND))
+    thresholds = tuple(1.0 if i < number else 0.0 for i in range(2))
+    text, checked = list(PROMPTS[0]), 0
+    with LLM(target, drafters=[NestedDrafter(folder, thresholds=thresholds, **KIND)], **KIND) as llm:
+        rounds: list[Round] = []
+        llm.observe(rounds.append)
+        llm.generate(text, SamplingParams(max_tokens=20, ignore_eos=True))
+    for r in rounds:
+        for i, token in enumerate(r.drafted):
+            with torch.inference_mode():
+                hidden = whole.hidden_states(torch.tensor([text + list(r.drafted[:i])]))[number][0, -1]
+                assert whole.tokens[whole.head(hidden).argmax()] == token
+            checked += 1
+        text += r.tokens
+    assert checked > 10
+
+
+def test_confidence_is_learned_from_what_came_of_choices(target, folder):
+    drafter = NestedDrafter(folder, thresholds=(0.0, 0.0), **KIND)
+    _, rounds = generate(target, [drafter], SamplingParams(max_tokens=60, ignore_eos=True))
+    trials = sum(r.accepted + (r.accepted < len(r.drafted)) for r in rounds)
+    assert sum(drafter.confidence.table.trials) == pytest.approx(trials, rel=0.1)  # old trials weigh a little less
+    assert sum(drafter.confidence.table.hits) == pytest.approx(sum(r.accepted for r in rounds), rel=0.1)
+
+
+def test_calibrated_thresholds_are_those_of_the_target(target, folder, tmp_path):
+    import json
+    import shutil
+
+    shutil.copytree(folder, tmp_path / "d")
+    described = json.loads((tmp_path / "d" / "config.json").read_text())
+    described["covey_nested"]["thresholds"] = {target: [0.25, 0.5], "other": [1.0, 0.0]}
+    (tmp_path / "d" / "config.json").write_text(json.dumps(described))
+    drafter = NestedDrafter(tmp_path / "d", **KIND)
+    generate(target, [drafter], SamplingParams(max_tokens=4))
+    assert drafter.thresholds == (0.25, 0.5)
+    uncalibrated = NestedDrafter(folder, **KIND)
+    generate(target, [uncalibrated], SamplingParams(max_tokens=4))
+    assert uncalibrated.thresholds == (1.0, 1.0)
+
+
+def test_what_does_not_fit_is_refused(target, folder, tiny):
+    with pytest.raises(CoveyError, match=r"thresholds=\(0.5,\): give 2 numbers"):
+        NestedDrafter(folder, thresholds=(0.5,), **KIND)
+    with pytest.raises(CoveyError, match="give 2 numbers from 0 to 1"):
+        NestedDrafter(folder, thresholds=(0.5, 1.5), **KIND)
+    with pytest.raises(CoveyError, match="no config.json of a nested draft"):
+        LLM(target, drafters=["nested:nowhere"], **KIND)
+    with pytest.raises(UnsupportedError, match="another tokenizer"):
+        LLM("toy", drafters=[NestedDrafter(folder, **KIND)])
+    with pytest.raises(UnsupportedError, match="input embedding"):
+        NestedDrafter(folder, base=str(tiny("llama", seed=5)), **KIND)
+
+
+def test_past_its_context_limit_it_stops_drafting_and_the_request_goes_on(target, folder):
+    drafter = NestedDrafter(folder, thresholds=(0.0, 1.0), **KIND)
+    drafter.max_position = 80
+    params = SamplingParams(max_tokens=40, ignore_eos=True)
+    drafted, rounds = generate(target, [drafter], params)
+    assert drafted == generate(target, [], params)[0]
+    assert max(r.start + len(r.drafted) for r in rounds if r.drafted) <= 81
+
+
+def test_rows_come_back(target, folder):
+    drafter = NestedDrafter(folder, **KIND)
+    with LLM(target, drafters=[drafter], **KIND) as llm:
+        llm.generate(PROMPTS, SamplingParams(max_tokens=10), progress=False)
+        assert drafter.runner.rows.num_free == drafter.runner.rows.num_blocks
+        assert not drafter._depths
