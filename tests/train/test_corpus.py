@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy
@@ -33,6 +34,7 @@ def test_answers_are_kept_and_loops_cut(recording: Recording) -> None:
     assert corpus.tokens.tolist() == [1, 2, 3, SEPARATOR, 4, 5, 6, SEPARATOR, 7, SEPARATOR]
     assert corpus.description["target"] == "toy"
     assert corpus.vocabulary == "v"
+    assert json.loads(corpus.description["prompts"]) == ["a", "loop", "b"]
 
 
 def test_a_limit_keeps_the_first_answers(recording: Recording) -> None:

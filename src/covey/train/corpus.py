@@ -5,6 +5,7 @@ build_corpus(Recording(Path("recorded"))).save(Path("corpus.safetensors"))
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 from covey.drafters.corpus import Corpus
@@ -19,14 +20,12 @@ def build_corpus(recording: Recording, max_tokens: int | None = None) -> Corpus:
     A loop is cut off where it begins to repeat: a sequence that loops has it in its own text, and others must not count it.
     """
     description = recording.description
+    texts = list(_answers(recording, max_tokens))
     corpus = Corpus.of(
-        _answers(recording, max_tokens),
+        [answer for _, answer in texts],
         {
-            "target": str(description["target"]),
-            "vocabulary": str(description["vocabulary"]),
-            "prompts_sha256": str(description["prompts_sha256"]),
-            "apart_from_sha256": str(description["apart_from_sha256"]),
-            "temperature": str(description["temperature"]),
+            **{name: str(description[name]) for name in ("target", "vocabulary", "prompts_sha256", "apart_from_sha256", "temperature")},
+            "prompts": json.dumps([name for name, _ in texts]),  # whose answers they are, in order
         },
     )
     if not len(corpus):
@@ -34,7 +33,7 @@ def build_corpus(recording: Recording, max_tokens: int | None = None) -> Corpus:
     return corpus
 
 
-def _answers(recording: Recording, max_tokens: int | None) -> Iterator[list[int]]:
+def _answers(recording: Recording, max_tokens: int | None) -> Iterator[tuple[str, list[int]]]:
     total = 0
     for text in recording.texts():
         answer = text.answer.tolist()
@@ -42,4 +41,4 @@ def _answers(recording: Recording, max_tokens: int | None) -> Iterator[list[int]
         total += len(answer)
         if max_tokens is not None and total > max_tokens:
             return
-        yield answer
+        yield text.id, answer
