@@ -53,6 +53,13 @@ def test_a_bad_line_is_named(tmp_path: Path, bad: Any, says: str) -> None:
         read_prompts(path)
 
 
+def test_bad_lines_can_be_skipped_and_are_told_of(tmp_path: Path) -> None:
+    told: list[str] = []
+    path = write(tmp_path / "p.jsonl", [line("a"), "{", line("a"), line("b")])
+    assert [prompt.id for prompt in read_prompts(path, skipped=told.append)] == ["a", "b"]
+    assert [said.split(":")[0].split(", ")[-1] for said in told] == ["line 2", "line 3"]
+
+
 def test_a_file_that_is_missing_empty_or_no_gzip_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CoveyError, match="no such file"):
         read_prompts(tmp_path / "none.jsonl")

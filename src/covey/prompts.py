@@ -11,6 +11,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,8 +29,12 @@ class TaskPrompt:
     source: str = ""
 
 
-def read_prompts(path: Path, tasks: tuple[str, ...] | None = None) -> list[TaskPrompt]:
-    """All prompts of these tasks, in the file's order. Raises CoveyError naming file and line."""
+def read_prompts(path: Path, tasks: tuple[str, ...] | None = None, skipped: Callable[[str], None] | None = None) -> list[TaskPrompt]:
+    """All prompts of these tasks, in the file's order.
+
+    skipped is told of each bad line, naming file and line, and the others are read; without it a bad line raises
+    CoveyError. So does a file that cannot be read or holds no such prompt.
+    """
     try:
         data = path.read_bytes()
         text = (gzip.decompress(data) if path.suffix == ".gz" else data).decode("utf-8")
@@ -37,16 +42,23 @@ def read_prompts(path: Path, tasks: tuple[str, ...] | None = None) -> list[TaskP
         raise CoveyError(f"prompts={str(path)!r}: no such file") from None
     except (OSError, EOFError, UnicodeDecodeError) as error:
         raise CoveyError(f"prompts={str(path)!r}: cannot be read ({error}); give a .jsonl or .jsonl.gz file") from None
-    found = [_prompt(path, number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
-    ids: set[str] = set()
-    for prompt in found:
-        if prompt.id in ids:
-            raise CoveyError(f"{path}: the id {prompt.id!r} stands twice; give every prompt its own")
-        ids.add(prompt.id)
-    known = list(dict.fromkeys(prompt.task for prompt in found))
+    found: dict[str, TaskPrompt] = {}
+    for number, line in enumerate(text.split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            prompt = _prompt(path, number, line)
+            if prompt.id in found:
+                raise CoveyError(f"{path}, line {number}: the id {prompt.id!r} stands twice; give every prompt its own")
+            found[prompt.id] = prompt
+        except CoveyError as error:
+            if skipped is None:
+                raise
+            skipped(str(error))
+    known = list(dict.fromkeys(prompt.task for prompt in found.values()))
     if missing := [task for task in tasks or () if task not in known]:
         raise CoveyError(f"tasks={missing[0]!r}: {path} has no such task; it has {', '.join(known)}")
-    chosen = [prompt for prompt in found if tasks is None or prompt.task in tasks]
+    chosen = [prompt for prompt in found.values() if tasks is None or prompt.task in tasks]
     if not chosen:
         raise CoveyError(f"prompts={str(path)!r}: the file holds no prompt")
     return chosen

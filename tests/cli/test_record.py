@@ -18,6 +18,15 @@ def test_answers_are_recorded_and_counted() -> None:
     assert "1 prompts left out: source" in result.stderr
 
 
+def test_bad_lines_are_refused_or_skipped_as_asked() -> None:
+    write(Path("p.jsonl"), [line("a"), "{"])
+    arguments = ["record", "--prompts", "p.jsonl", "--output", "r", *TOY, "--max-tokens", "8"]
+    assert "p.jsonl, line 2: not JSON" in run(*arguments, code=2).stderr
+    result = run(*arguments, "--skip-bad-lines")
+    assert "p.jsonl, line 2: not JSON" in result.stderr
+    assert result.stdout.startswith("r: 1 answers")
+
+
 def test_a_recording_becomes_a_corpus_that_drafts() -> None:
     write(Path("p.jsonl"), [line("a", text="the birds"), line("b", text="a covey")])
     run("record", "--prompts", "p.jsonl", "--output", "r", *TOY, "--max-tokens", "60")

@@ -57,7 +57,7 @@ class SuffixDrafter(Drafter):
 
     name = "suffix"
 
-    def __init__(self, corpus: Corpus | None = None, *, min_match: int = 1, min_survival: float = 0.2) -> None:
+    def __init__(self, corpus: Corpus | None = None, *, min_match: int = 1, min_survival: float = 0.15) -> None:
         if not isinstance(min_match, int) or min_match < 1:
             raise ValueError(f"min_match={min_match!r}: min_match must be a whole number from 1")
         if not 0 <= min_survival < 1:

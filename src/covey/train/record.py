@@ -9,6 +9,7 @@ kinds of work take turns, so that a recording that is cut early still holds some
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -61,9 +62,9 @@ class Choice:
     left_out: dict[str, int]
 
 
-def choose(settings: RecordSettings) -> Choice:
-    """Which prompts of the file are recorded."""
-    every = read_prompts(settings.prompts, settings.tasks)
+def choose(settings: RecordSettings, skipped: Callable[[str], None] | None = None) -> Choice:
+    """Which prompts of the file are recorded. skipped: see covey.prompts.read_prompts."""
+    every = read_prompts(settings.prompts, settings.tasks, skipped)
     kept = [p for p in every if not any(fnmatchcase(p.source, pattern) for pattern in settings.leave_out)]
     left_out = {"source": len(every) - len(kept)}
     if settings.apart_from is not None:
@@ -76,13 +77,15 @@ def choose(settings: RecordSettings) -> Choice:
     return Choice(turns, left_out)
 
 
-def record(llm: LLM, settings: RecordSettings, report: Report = silent) -> Recording:
+def record(llm: LLM, settings: RecordSettings, report: Report = silent, skipped: Callable[[str], None] | None = None) -> Recording:
     """Record all prompts that are not yet recorded; what share of them is done is reported after each shard.
+
+    skipped is told of bad lines of the prompt file, which are then left out; without it they raise CoveyError.
 
     Deterministic: a recording that was cut and gone on with is the one that was not cut. Raises CoveyError when the
     folder holds another recording.
     """
-    choice = choose(settings)
+    choice = choose(settings, skipped)
     recording = Recording.open(settings.folder, _description(llm, settings, choice))
     for number, start in enumerate(range(0, len(choice.prompts), SHARD)):
         prompts = choice.prompts[start : start + SHARD]
