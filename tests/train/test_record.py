@@ -10,7 +10,7 @@ import pytest
 
 from covey import LLM, SamplingParams
 from covey.errors import CoveyError
-from covey.train.record import SHARD, RecordSettings, choose, record
+from covey.train.record import RecordSettings, choose, record
 from covey.train.recording import Recording
 from tests.bench.samples import line, write
 
@@ -24,7 +24,7 @@ def prompts(tmp_path: Path) -> Path:
 
 
 def settings(prompts: Path, folder: Path, **options: object) -> RecordSettings:
-    return RecordSettings(prompts=prompts, folder=folder, target="toy", max_tokens=12, **options)
+    return RecordSettings(prompts=prompts, folder=folder, target="toy", max_tokens=12, shard=64, **options)
 
 
 def contents(recording: Recording) -> list[tuple[object, ...]]:
@@ -35,7 +35,7 @@ def test_a_recording_holds_what_the_target_answers(prompts, tmp_path):
     with LLM("toy") as llm:
         recording = record(llm, settings(prompts, tmp_path / "r", top=3))
         texts = list(recording.texts())
-        assert len(texts) == 160 > SHARD
+        assert len(texts) == 160
         for text in texts[:3]:
             assert llm.generate(text.prompt.tolist(), SamplingParams(max_tokens=12))[0].token_ids == text.answer.tolist()
             assert text.top_ids.shape == text.top_logprobs.shape == (len(text.answer), 3)
@@ -61,7 +61,7 @@ def test_a_cut_recording_is_gone_on_with(prompts, tmp_path):
             record(llm, settings(prompts, tmp_path / "cut"), cut)
         first = tmp_path / "cut" / "00000.safetensors"
         written = first.stat().st_mtime_ns
-        assert contents(Recording(tmp_path / "cut")) == whole[:SHARD]
+        assert contents(Recording(tmp_path / "cut")) == whole[:64]
         assert contents(record(llm, settings(prompts, tmp_path / "cut"))) == whole
     assert first.stat().st_mtime_ns == written
 

@@ -31,9 +31,8 @@ def record(
     temperature: Annotated[float, typer.Option(help="0 always takes the likeliest token.")] = 0.0,
     seed: Annotated[int, typer.Option(help="The same seed gives the same texts.")] = 0,
     top: Annotated[int, typer.Option(help="Keep so many of the likeliest tokens at each position, 0 to 20.")] = 0,
-    skip_bad_lines: Annotated[
-        bool, typer.Option("--skip-bad-lines", help="Name bad lines and go on, instead of refusing the file.")
-    ] = False,
+    shard: Annotated[int, typer.Option(help="Prompts that are answered and written together: what an interruption can lose.")] = 128,
+    skip_bad_lines: Annotated[bool, typer.Option(help="Name bad lines and go on, instead of refusing the file.")] = False,
     *,
     settings: Settings,
 ) -> None:
@@ -52,6 +51,7 @@ def record(
         temperature=temperature,
         seed=seed,
         top=top,
+        shard=shard,
     )
     with startup.opened(settings) as llm, screen.reported() as report:
         recording = record(llm, chosen, report, screen.err().print if skip_bad_lines else None)

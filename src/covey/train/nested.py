@@ -158,6 +158,7 @@ def _trainer(settings: NestedSettings, draft: NestedDraft, trained: Texts, held_
         save_total_limit=2,
         eval_strategy="steps",
         eval_steps=settings.evaluate_every,
+        logging_first_step=True,
         logging_steps=max(1, settings.evaluate_every // 10),
         report_to=[],
         seed=settings.seed,

@@ -25,8 +25,6 @@ from covey.train.overlap import without_overlap
 from covey.train.recording import Recording, Text
 from covey.types import Prompt
 
-SHARD = 128  # prompts; what an interruption can lose
-
 
 @dataclass(frozen=True)
 class RecordSettings:
@@ -34,7 +32,8 @@ class RecordSettings:
 
     apart_from: a prompt file; prompts that share a run of 13 words with one of its prompts are left out. leave_out:
     patterns of sources ("wmt22_*") that are left out. limit: most prompts of a task. top: how many of the likeliest
-    tokens are kept at each position, 0 to 20. Prompts too long for the target are left out.
+    tokens are kept at each position, 0 to 20. shard: prompts that are answered and written together: what an interruption
+    can lose; several times max_num_seqs keeps the target busy. Prompts too long for the target are left out.
     """
 
     prompts: Path
@@ -48,8 +47,11 @@ class RecordSettings:
     temperature: float = 0.0
     seed: int = 0
     top: int = 0
+    shard: int = 128
 
     def __post_init__(self) -> None:
+        if self.shard < 1:
+            raise CoveyError(f"shard={self.shard}: shard must be at least 1")
         if self.limit is not None and self.limit < 1:
             raise CoveyError(f"limit={self.limit}: limit must be at least 1")
 
@@ -87,8 +89,8 @@ def record(llm: LLM, settings: RecordSettings, report: Report = silent, skipped:
     """
     choice = choose(settings, skipped)
     recording = Recording.open(settings.folder, _description(llm, settings, choice))
-    for number, start in enumerate(range(0, len(choice.prompts), SHARD)):
-        prompts = choice.prompts[start : start + SHARD]
+    for number, start in enumerate(range(0, len(choice.prompts), settings.shard)):
+        prompts = choice.prompts[start : start + settings.shard]
         if not recording.has(number):
             recording.add(number, _answer(llm, settings, prompts))
         report("recording", (start + len(prompts)) / len(choice.prompts))
@@ -112,6 +114,7 @@ def _description(llm: LLM, settings: RecordSettings, choice: Choice) -> dict[str
         "temperature": settings.temperature,
         "seed": settings.seed,
         "top": settings.top,
+        "shard": settings.shard,
     }
 
 
