@@ -4,8 +4,10 @@ import pytest
 import torch
 
 from covey.model import machine
+from covey.model.attention import Layer
 from covey.model.load import load
-from covey.model.runner import Feed, ModelRunner
+from covey.model.runner import Feed, ModelRunner, _pieces, place
+from covey.rows import Row, RowPool
 from tests.model.tiny import FAMILIES
 
 HAS_BFLOAT16 = machine.choose_dtype("auto", torch.device("cpu")) == torch.bfloat16
@@ -45,6 +47,51 @@ def test_a_verified_position_has_the_logits_of_a_decoded_one(family, tiny):
 def test_in_bfloat16_a_verified_position_has_the_bits_of_a_decoded_one(family, start, tiny):
     made = runner(tiny(family), "bfloat16")
     assert torch.equal(among_others(made, 1, start, 6), step_by_step(made, 0, start, 6))
+
+
+@pytest.mark.skipif(not HAS_BFLOAT16, reason="this processor has no bfloat16 instructions; of others nothing is claimed")
+@pytest.mark.parametrize("start", [60, 124, 188, 252, 316, 700])
+def test_in_bfloat16_attention_across_a_block_border_has_the_bits_of_decoded_tokens(start):
+    """At the size of a real model's heads, where attention over 256 keys, the last 64 of them masked, is often not that over 192."""
+    rows, layer, heads, dim = RowPool(13), Layer(3, 64, 64, None), 9, 64
+    row = rows.open(0)
+    rows.reserve(row, 13 * 64)
+    layer.allocate(14 * 64, torch.bfloat16, torch.device("cpu"))
+    generator = torch.Generator().manual_seed(start)
+
+    def draw(*shape: int) -> torch.Tensor:
+        return torch.randn(*shape, generator=generator).bfloat16()
+
+    def attend(first: int, count: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+        layer.current = place(rows, [Feed(row, first, [5] * count, count)], 4, torch.device("cpu")).current
+        at = slice(first - start, first - start + count)
+        padded = [torch.nn.functional.pad(x[:, :, at], (0, 0, 0, max(0, 4 - count))) for x in (query, key, value)]
+        return layer.attend(*padded, 0.125, None, None)[:, :count]
+
+    with torch.inference_mode():
+        layer.keys.copy_(draw(*layer.keys.shape) * 2)
+        layer.values.copy_(draw(*layer.values.shape))
+        for _ in range(20):
+            given = (draw(1, heads, 6, dim) * 3, draw(1, 3, 6, dim) * 2, draw(1, 3, 6, dim))
+            alone = torch.cat([attend(start + i, 1, *given) for i in range(6)], 1)
+            assert torch.equal(attend(start, 6, *given), alone)
+
+
+@pytest.mark.parametrize(
+    ("start", "count", "wanted", "pieces"),
+    [
+        (0, 1, 1, [(0, 1)]),
+        (62, 5, 5, [(0, 2), (2, 3)]),
+        (64, 5, 5, [(0, 5)]),
+        (0, 300, 1, [(0, 128), (128, 128), (256, 44)]),
+        (60, 10, 5, [(0, 6), (6, 4)]),
+        (57, 10, 5, [(0, 6), (6, 1), (7, 3)]),
+        (10, 200, 0, [(0, 128), (128, 72)]),
+    ],
+)
+def test_what_plain_decoding_feeds_singly_is_cut_where_a_block_ends(start, count, wanted, pieces):
+    """start, tokens fed, logits wanted -> pieces; all but the last of a prompt's tokens are read, drafts are decoded."""
+    assert list(_pieces(Feed(Row(0), start, [5] * count, wanted))) == pieces
 
 
 def test_rows_that_are_no_run_of_slots_give_the_same_logits(tiny):

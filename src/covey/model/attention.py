@@ -29,7 +29,7 @@ NAME = "covey"
 
 # Attention is computed in whole blocks of keys, and for at least so many queries of a key head, so that a query's
 # result has the same bits whether it is decoded alone or verified among others: the matrix library chooses its order
-# of summation by shape, but masked blocks of this size add exact zeros to an otherwise equal sum.
+# of summation by shape. Masked keys within a block are harmless, a masked block is not always (see runner._pieces).
 KEY_BLOCK = BLOCK_SIZE
 MIN_QUERIES = 8
 # A prompt's queries are cut into spans of this length: each then stops at its own last key, half the work of a whole square.

@@ -9,6 +9,7 @@ given token ids with their places, and returns logits where they are wanted.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,13 +61,31 @@ def place(rows: RowPool, feeds: list[Feed], min_tokens: int, device: torch.devic
 
 
 def _spans(rows: RowPool, feed: Feed, offset: int, device: torch.device) -> list[Span]:
-    """A feed's queries, in pieces that do not look at keys far beyond their own positions."""
+    """A feed's queries in pieces, each of which looks at keys to the end of the block that its last query stands in."""
     spans: list[Span] = []
-    for at in range(0, len(feed.tokens), MAX_QUERIES):
-        count = min(MAX_QUERIES, len(feed.tokens) - at)
+    for at, count in _pieces(feed):
         seen = rows.span(feed.row, 0, -(-(feed.start + at + count) // KEY_BLOCK) * KEY_BLOCK)
         spans.append(Span(offset + at, count, feed.start + at, seen if isinstance(seen, slice) else _ids(seen, device)))
     return spans
+
+
+def _pieces(feed: Feed) -> Iterator[tuple[int, int]]:
+    """Where each piece of a feed begins, and its length.
+
+    A prompt is cut so that its queries do not look at keys far beyond their own positions. What stands where plain decoding
+    feeds single tokens (the draft, and a lone token before it) is cut where a block of keys ends: a query's bits depend on
+    how many keys the matrix library is given, masked ones too, so it must be as many as in plain decoding.
+    """
+    total = len(feed.tokens)
+    committed = total - max(0, feed.wanted - 1)
+    read = committed if committed > 1 else 0
+    for at in range(0, read, MAX_QUERIES):
+        yield at, min(MAX_QUERIES, read - at)
+    at = read
+    while at < total:
+        count = min(KEY_BLOCK - (feed.start + at) % KEY_BLOCK, total - at)
+        yield at, count
+        at += count
 
 
 def _ids(values: list[int], device: torch.device) -> Tensor:
