@@ -18,6 +18,13 @@ def test_answers_are_recorded_and_counted() -> None:
     assert "1 prompts left out: source" in result.stderr
 
 
+def test_prompts_that_are_too_long_are_counted() -> None:
+    write(Path("p.jsonl"), [line("a"), line("long", text="bird " * 600)])
+    result = run("record", "--prompts", "p.jsonl", "--output", "r", *TOY, "--max-tokens", "8")
+    assert result.stdout.startswith("r: 1 answers")
+    assert "1 prompts left out: too long for the target" in result.stderr
+
+
 def test_bad_lines_are_refused_or_skipped_as_asked() -> None:
     write(Path("p.jsonl"), [line("a"), "{"])
     arguments = ["record", "--prompts", "p.jsonl", "--output", "r", *TOY, "--max-tokens", "8"]

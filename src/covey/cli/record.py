@@ -56,7 +56,8 @@ def record(
     with startup.opened(settings) as llm, screen.reported() as report:
         recording = record(llm, chosen, report, screen.err().print if skip_bad_lines else None)
     lengths = [len(text.answer) for text in recording.texts()]
-    for reason, count in recording.description["left_out"].items():
+    left_out = {**recording.description["left_out"], "too long for the target": recording.description["num_prompts"] - len(lengths)}
+    for reason, count in left_out.items():
         if count:
             screen.err().print(f"{count} prompts left out: {reason}")
     screen.out().print(f"{recording.folder}: {len(lengths)} answers, {sum(lengths)} tokens")

@@ -63,7 +63,7 @@ def nested(
     try:
         draft = train_nested(chosen)
     except KeyboardInterrupt:
-        screen.err().print("saved; the same command goes on from here")
+        screen.err().print("the same command goes on from the last checkpoint")
         raise
     agreement = draft.config.training["held_out"]
     shown = ", ".join(f"exit {exit_} {agreement[f'agreement_{exit_}']:.1%}" for exit_ in draft.config.exits)

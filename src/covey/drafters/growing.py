@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from covey.rows import RowPool
 from covey.types import Draft, Sequence
 
 
@@ -46,3 +47,9 @@ def agreed(sequence: Sequence, start: int, drafted: list[int]) -> int:
             break
         count += 1
     return count
+
+
+def room_for(rows: RowPool, sequence: Sequence, length: int, max_position: int) -> int:
+    """The draft length, at most `length`, that the model's context and its cache have room for; the last token is never fed."""
+    length = min(length, max_position - len(sequence.tokens) + 1)
+    return length if length > 0 and rows.reserve(rows[sequence.id], len(sequence.tokens) + length - 1) else 0

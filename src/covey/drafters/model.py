@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from covey.drafters.growing import Growing, agreed
+from covey.drafters.growing import Growing, agreed, room_for
 from covey.errors import UnsupportedError
 from covey.model.load import LoadedModel, load
 from covey.model.runner import Feed, ModelRunner
@@ -56,7 +56,9 @@ class ModelDrafter(Drafter):
         self._drafted.pop(sequence.id, None)
 
     def propose(self, sequences: list[Sequence], lengths: list[int]) -> list[Draft]:
-        draftings = [Growing(s, self._allowed(s, length)) for s, length in zip(sequences, lengths, strict=True)]
+        draftings = [
+            Growing(s, room_for(self.runner.rows, s, length, self.max_position)) for s, length in zip(sequences, lengths, strict=True)
+        ]
         growing = [d for d in draftings if d.length > 0]
         for drafting in growing:
             self._rewind(drafting.sequence)
@@ -67,12 +69,6 @@ class ModelDrafter(Drafter):
         for drafting in draftings:
             self._drafted[drafting.sequence.id] = (len(drafting.sequence.tokens), drafting.tokens)
         return [drafting.draft(self.name) for drafting in draftings]
-
-    def _allowed(self, sequence: Sequence, length: int) -> int:
-        """The length that the draft model's context and cache have room for; the last token is never fed."""
-        row = self.runner.rows[sequence.id]
-        length = min(length, self.max_position - len(sequence.tokens) + 1)
-        return length if length > 0 and self.runner.rows.reserve(row, len(sequence.tokens) + length - 1) else 0
 
     def _rewind(self, sequence: Sequence) -> None:
         """Forget the cached positions whose drafted tokens were not committed."""

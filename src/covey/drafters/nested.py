@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from covey.drafters.growing import Growing, agreed
+from covey.drafters.growing import Growing, agreed, room_for
 from covey.drafters.hits import HitTable
 from covey.errors import CoveyError, UnsupportedError
 from covey.model.attention import NAME as ATTENTION
@@ -156,7 +156,9 @@ class NestedDrafter(Drafter):
         self._settle(sequence)
 
     def propose(self, sequences: list[Sequence], lengths: list[int]) -> list[Draft]:
-        draftings = [Growing(s, self._allowed(s, length)) for s, length in zip(sequences, lengths, strict=True)]
+        draftings = [
+            Growing(s, room_for(self.runner.rows, s, length, self.max_position)) for s, length in zip(sequences, lengths, strict=True)
+        ]
         growing = [d for d in draftings if d.length > 0]
         for drafting in growing:
             self._settle(drafting.sequence)
@@ -166,12 +168,6 @@ class NestedDrafter(Drafter):
             self._extend(growing)
             growing = [d for d in growing if not d.done]
         return [drafting.draft(self.name) for drafting in draftings]
-
-    def _allowed(self, sequence: Sequence, length: int) -> int:
-        """The length that the layers' context and the cache have room for; the last token is never fed."""
-        row = self.runner.rows[sequence.id]
-        length = min(length, self.max_position - len(sequence.tokens) + 1)
-        return length if length > 0 and self.runner.rows.reserve(row, len(sequence.tokens) + length - 1) else 0
 
     def _settle(self, sequence: Sequence) -> None:
         """Score the last draft as far as the text has reached, up to its first miss, and forget its rejected positions."""
