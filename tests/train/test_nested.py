@@ -41,7 +41,7 @@ def recording(target: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def settings(recording: Path, target: str, output: Path, **options: object) -> NestedSettings:
     base = NestedSettings(recording=recording, output=output, target=target, layers=3, exits=(1, 3), head_size=64, device="cpu")
-    return replace(base, dtype="float32", steps=30, save_every=10, evaluate_every=10, learning_rate=3e-3, **options)
+    return replace(base, **{"dtype": "float32", "steps": 30, "save_every": 10, "evaluate_every": 10, "learning_rate": 3e-3, **options})
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:
@@ -107,6 +107,7 @@ def test_another_training_is_not_gone_on_with(recording, target, tmp_path):
         ({"exits": (3, 1)}, "exits must ascend"),
         ({"layers": 9, "exits": (9,)}, "layers=9: .* has 4 layers"),
         ({"ce": 0.0, "kl": 0.0}, "ce=0, kl=0: there is nothing to learn"),
+        ({"dtype": "float16"}, "dtype='float16': dtype must be auto, bfloat16"),
         ({"kl": -1.0}, "kl=-1.0: kl must be 0 or more"),
         ({"batch_size": 0}, "batch_size=0: batch_size must be at least 1"),
     ],

@@ -71,6 +71,8 @@ class NestedSettings:
                 raise CoveyError(f"{name}={getattr(self, name)}: {name} must be 0 or more")
         if not self.ce and not self.kl:
             raise CoveyError("ce=0, kl=0: there is nothing to learn; set one of them above 0")
+        if self.dtype not in ("auto", "bfloat16", "float32"):
+            raise CoveyError(f"dtype={self.dtype!r}: dtype must be auto, bfloat16 (mixed with float32) or float32 to train in")
         if self.max_length < 2:
             raise CoveyError(f"max_length={self.max_length}: max_length must be at least 2")
 
