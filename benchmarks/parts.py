@@ -19,8 +19,7 @@ from typing import Any
 
 import torch
 
-from covey import noise
-from covey.bench import machine
+from covey import noise, provenance
 from covey.model.load import load
 from covey.model.runner import Feed, ModelRunner
 
@@ -111,7 +110,7 @@ def main() -> None:
     parser.add_argument("--target", default="smollm2")
     parser.add_argument("--compile", action="store_true")
     options = parser.parse_args()
-    began, load_before = machine.now(), machine.load_average()
+    began, load_before = provenance.now(), provenance.load_average()
     with tempfile.TemporaryDirectory() as folder:
         starts = {"uncompiled": [first_output(options.target, False, Path(folder)) for _ in range(3)]}
         if options.compile:
@@ -121,11 +120,11 @@ def main() -> None:
     runner.allocate(num_blocks=160)
     text = (runner.loaded.tokenizer.encode(TEXT) * 100)[:1088]
     result = {
-        "command": machine.command(),
+        "command": provenance.command(),
         "begun": began,
-        "machine": machine.machine(),
-        "versions": machine.versions(),
-        "commit": machine.commit(),
+        "machine": provenance.machine(),
+        "versions": provenance.versions(),
+        "commit": provenance.commit(),
         "load_average": load_before,
         "target": options.target,
         "dtype": str(runner.dtype).removeprefix("torch."),

@@ -18,7 +18,7 @@ LAYERS = (
     ("errors", "sampling_params"),
     ("types",),
     ("config",),
-    ("noise", "accept", "vote", "weights", "control", "cost", "rows", "prompts", "loops"),
+    ("noise", "accept", "vote", "weights", "control", "cost", "rows", "prompts", "loops", "provenance"),
     ("model",),
     ("toy", "drafters"),
     ("pipeline",),

@@ -12,12 +12,14 @@ import asyncio
 import contextlib
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from covey.engine.engine import Engine
 from covey.engine.generation import Event, Generation
 from covey.engine.progress import Progress
+from covey.engine.served import Served
 from covey.engine.statistics import Statistics
 from covey.engine.system import System
 from covey.engine.worker import Worker
@@ -90,90 +92,147 @@ def _params_for(params: SamplingParams | list[SamplingParams] | None, count: int
     return params
 
 
-class LLM:
-    """A target with its drafters, in this process.
+def _named(target: Any, targets: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The targets by the names that requests call them by: one goes by its own."""
+    if (target is None) == (targets is None):
+        raise CoveyError("target and targets: give one of them, a target or a dict of names and targets")
+    if targets is None:
+        return {target if isinstance(target, str) else target.name: target}
+    if not isinstance(targets, Mapping) or not targets:
+        raise CoveyError(f"targets={targets!r}: targets must be a dict of at least one name and target")
+    return dict(targets)
 
-    target: a Hugging Face folder or hub id, a .gguf file, "smollm2", "toy", or a Target object. drafters: names or
-    Drafter objects; None takes what is known to be good, [] decodes plainly. The options are those of
-    `covey.config.EngineConfig`. May be called from several threads; they share the engine's steps.
+
+def _models_for(model: str | list[str] | None, count: int) -> list[str | None]:
+    if not isinstance(model, list):
+        return [model] * count
+    if len(model) != count:
+        raise CoveyError(f"model has {len(model)} entries for {count} prompts: give one for all, or one each")
+    return list(model)
+
+
+class _Front:
+    """What LLM and AsyncLLM have in common."""
+
+    def __init__(
+        self, target: Any, targets: Mapping[str, Any] | None, drafters: list[str | Drafter] | None, options: dict[str, Any]
+    ) -> None:
+        self._system = System(_named(target, targets), drafters, options)
+
+    config = property(lambda self: self._system.config)
+    memory_plan = property(lambda self: self._system.memory_plan)
+    drafters = property(lambda self: self._system.drafters)
+    # Of the only target; served(name) has them where there are several.
+    tokenizer = property(lambda self: self.served().tokenizer)
+    target = property(lambda self: self.served().target)
+    max_model_len = property(lambda self: self.served().max_model_len)
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The names that requests call targets by."""
+        return tuple(self._system.targets)
+
+    def served(self, model: str | None = None) -> Served:
+        """One target, with its tokenizer and limits. Raises CoveyError for an unknown name, or none where there are several."""
+        return self._system.served(model)
+
+    def encode(self, prompt: Prompt, *, model: str | None = None) -> list[int]:
+        """Token ids of a prompt as a target sees it."""
+        return self.served(model).encode(prompt)
+
+    def observe(self, observer: Callable[[Round], None]) -> Callable[[], None]:
+        """Call observer, in the engine's thread, with every Round of every sequence from now on; returns a function that ends it."""
+        return self._system.observe(observer)
+
+
+class LLM(_Front):
+    """Targets with their drafters, in this process.
+
+    target: a Hugging Face folder or hub id, a .gguf file, "smollm2", "toy", or a Target object; or several as targets, a
+    dict of names and targets, which requests then choose from by `model`. Targets of one vocabulary share their drafters:
+    a nested draft's weights are held once. drafters: names or Drafter objects; None takes what is known to be good, []
+    decodes plainly. The options are those of `covey.config.EngineConfig`. May be called from several threads; they share
+    the engines' steps.
 
     Raises CoveyError (one line, with the fix) for what does not fit together.
     """
 
-    def __init__(self, target: Any, *, drafters: list[str | Drafter] | None = None, **options: Any) -> None:
-        self._system = System(target, drafters, options)
+    def __init__(
+        self,
+        target: Any = None,
+        *,
+        targets: Mapping[str, Any] | None = None,
+        drafters: list[str | Drafter] | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(target, targets, drafters, options)
         self._lock = threading.Lock()
 
-    config = property(lambda self: self._system.config)
-    memory_plan = property(lambda self: self._system.memory_plan)
-    tokenizer = property(lambda self: self._system.tokenizer)
-    target = property(lambda self: self._system.target)
-    drafters = property(lambda self: self._system.drafters)
-    max_model_len = property(lambda self: self._system.max_model_len)
-
-    def encode(self, prompt: Prompt) -> list[int]:
-        """Token ids of a prompt as this target sees it."""
-        return self._system.encode(prompt)
-
-    def observe(self, observer: Callable[[Round], None]) -> Callable[[], None]:
-        """Call observer with every Round of every sequence from now on; returns a function that ends it."""
-        return self._system.observe(observer)
-
     def generate(
-        self, prompts: Prompt | list[Prompt], params: SamplingParams | list[SamplingParams] | None = None, *, progress: bool | None = None
+        self,
+        prompts: Prompt | list[Prompt],
+        params: SamplingParams | list[SamplingParams] | None = None,
+        *,
+        model: str | list[str] | None = None,
+        progress: bool | None = None,
     ) -> list[Completion]:
         """Completions in the order of the prompts, n for each.
 
-        progress: a bar with tokens/s and acceptance; None shows one for several prompts on a terminal. All prompts
-        are checked before the first is run: CoveyError or ValueError says what is wrong with which field.
+        model: the target, where several are served; one for all prompts, or one each. progress: a bar with tokens/s and
+        acceptance; None shows one for several prompts on a terminal. All prompts are checked before the first is run:
+        CoveyError or ValueError says what is wrong with which field.
         """
         many = _as_list(prompts)
         each = _params_for(params, len(many))
-        encoded = [self._system.encode(prompt) for prompt in many]
+        served = [self.served(name) for name in _models_for(model, len(many))]
+        encoded = [to.encode(prompt) for to, prompt in zip(served, many, strict=True)]
         show = len(many) > 1 and sys.stderr.isatty() if progress is None else progress
         with Progress(sum(p.n for p in each), show) as bar:
-            made = [self._system.generations(ids, p, bar.listen) for ids, p in zip(encoded, each, strict=True)]
-            self._run([g for request in made for g in request])
+            made = [to.generations(ids, p, bar.listen) for to, ids, p in zip(served, encoded, each, strict=True)]
+            self._run([(to.engine, g) for to, request in zip(served, made, strict=True) for g in request])
         return [_completion(g, i) for i, request in enumerate(made) for g in request]
 
-    def stream(self, prompt: Prompt, params: SamplingParams | None = None) -> Iterator[Chunk]:
+    def stream(self, prompt: Prompt, params: SamplingParams | None = None, *, model: str | None = None) -> Iterator[Chunk]:
         """Chunks of one completion as it grows, the last with a finish_reason. Leaving the loop aborts the request."""
         params = params or SamplingParams()
         if params.n != 1:
             raise CoveyError(f"n={params.n}: stream gives one completion; use generate, or stream n times")
         events: list[Event] = []
-        (generation,) = self._system.generations(self._system.encode(prompt), params, events.append)
-        return self._stream(generation, events)
+        served = self.served(model)
+        (generation,) = served.generations(served.encode(prompt), params, events.append)
+        return self._stream(served.engine, generation, events)
 
-    def _stream(self, generation: Generation, events: list[Event]) -> Iterator[Chunk]:
+    def _stream(self, engine: Engine, generation: Generation, events: list[Event]) -> Iterator[Chunk]:
         with self._lock:
-            self._system.engine.add(generation)
+            engine.add(generation)
         try:
             while not generation.sequence.finished or events:
                 with self._lock:
                     if not events:
-                        self._system.engine.step()
+                        engine.step()
                 while events:
                     yield _chunk(events.pop(0))
         finally:
             if not generation.sequence.finished:
                 with self._lock:
-                    self._system.engine.abort(generation.sequence.request_id)
+                    engine.abort(generation.sequence.request_id)
 
-    def _run(self, generations: list[Generation]) -> None:
-        """Step until these are finished; whatever interrupts it aborts them, so that no row is lost."""
+    def _run(self, generations: list[tuple[Engine, Generation]]) -> None:
+        """Step until these are finished, engines in turn; whatever interrupts it aborts them, so that no row is lost."""
         with self._lock:
-            for generation in generations:
-                self._system.engine.add(generation)
+            for engine, generation in generations:
+                engine.add(generation)
+        engines = list(dict.fromkeys(engine for engine, _ in generations))
         try:
-            while not all(g.sequence.finished for g in generations):
-                with self._lock:
-                    self._system.engine.step()
+            while not all(g.sequence.finished for _, g in generations):
+                for engine in engines:
+                    with self._lock:
+                        engine.step()
         finally:
             with self._lock:
-                for generation in generations:
+                for engine, generation in generations:
                     if not generation.sequence.finished:
-                        self._system.engine.abort(generation.sequence.request_id)
+                        engine.abort(generation.sequence.request_id)
 
     def close(self) -> None:
         """Give back memory. The object is unusable afterwards."""
@@ -187,39 +246,47 @@ class LLM:
         self.close()
 
 
-class AsyncLLM:
-    """The same for asyncio: one engine in a thread of its own, any number of requests at a time."""
+class AsyncLLM(_Front):
+    """The same for asyncio: the engines in a thread of their own, any number of requests at a time."""
 
-    def __init__(self, target: Any, *, drafters: list[str | Drafter] | None = None, **options: Any) -> None:
-        self._system = System(target, drafters, options)
-        self._worker = Worker(self._system.engine)
-
-    config = property(lambda self: self._system.config)
-    target = property(lambda self: self._system.target)
-    memory_plan = property(lambda self: self._system.memory_plan)
-    tokenizer = property(lambda self: self._system.tokenizer)
-
-    def observe(self, observer: Callable[[Round], None]) -> Callable[[], None]:
-        """Call observer, in the engine's thread, with every Round; returns a function that ends it."""
-        return self._system.observe(observer)
+    def __init__(
+        self,
+        target: Any = None,
+        *,
+        targets: Mapping[str, Any] | None = None,
+        drafters: list[str | Drafter] | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(target, targets, drafters, options)
+        self._worker = Worker(self._system.engines)
 
     async def generate(
-        self, prompt: Prompt, params: SamplingParams | None = None, *, on_start: Callable[[str], None] | None = None
+        self,
+        prompt: Prompt,
+        params: SamplingParams | None = None,
+        *,
+        model: str | None = None,
+        on_start: Callable[[str], None] | None = None,
     ) -> list[Completion]:
         """The n completions of one prompt. on_start gets the request id, for `abort`. Cancelling the task aborts it."""
         generations: list[Generation] = []
-        async for _ in self._events(prompt, params or SamplingParams(), generations, on_start):
+        async for _ in self._events(self.served(model), prompt, params or SamplingParams(), generations, on_start):
             pass
         return [_completion(g, 0) for g in generations]
 
     async def stream(
-        self, prompt: Prompt, params: SamplingParams | None = None, *, on_start: Callable[[str], None] | None = None
+        self,
+        prompt: Prompt,
+        params: SamplingParams | None = None,
+        *,
+        model: str | None = None,
+        on_start: Callable[[str], None] | None = None,
     ) -> AsyncIterator[Chunk]:
         """Chunks of one completion; closing the iterator aborts the request."""
         params = params or SamplingParams()
         if params.n != 1:
             raise CoveyError(f"n={params.n}: stream gives one completion; use generate, or stream n times")
-        async for event in self._events(prompt, params, [], on_start):
+        async for event in self._events(self.served(model), prompt, params, [], on_start):
             yield _chunk(event)
 
     def abort(self, request_id: str) -> None:
@@ -227,7 +294,12 @@ class AsyncLLM:
         self._worker.abort(request_id)
 
     async def _events(
-        self, prompt: Prompt, params: SamplingParams, generations: list[Generation], on_start: Callable[[str], None] | None
+        self,
+        served: Served,
+        prompt: Prompt,
+        params: SamplingParams,
+        generations: list[Generation],
+        on_start: Callable[[str], None] | None,
     ) -> AsyncIterator[Event]:
         loop = asyncio.get_running_loop()
         arrived: asyncio.Queue[Event] = asyncio.Queue()
@@ -236,10 +308,10 @@ class AsyncLLM:
             with contextlib.suppress(RuntimeError):  # the loop may be closed by the time an abort is through
                 loop.call_soon_threadsafe(arrived.put_nowait, event)
 
-        generations += self._system.generations(self._system.encode(prompt), params, listen)
+        generations += served.generations(served.encode(prompt), params, listen)
         request_id = generations[0].sequence.request_id
         unfinished = len(generations)
-        self._worker.add(generations)
+        self._worker.add(served.engine, generations)
         if on_start is not None:
             on_start(request_id)
         try:

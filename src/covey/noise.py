@@ -84,8 +84,13 @@ def _arrivals(token_keys: Tensor, block_keys: Tensor, ids: Tensor) -> Tensor:
 
 def gumbel(seed: int, position: int, ids: Tensor) -> Tensor:
     """Standard Gumbel noise of token ids [...] at one position of one sequence: float64 [...]."""
-    token_keys = _keys([seed], [position], _TOKENS, ids.device)
-    block_keys = _keys([seed], [position], _BLOCKS, ids.device)
+    return gumbels([seed], [position], ids.view(1, -1)).view(ids.shape)
+
+
+def gumbels(seeds: Seq[int], positions: Seq[int], ids: Tensor) -> Tensor:
+    """The same for many positions at once: ids [N, M], a row for each seed and position -> float64 [N, M]."""
+    token_keys = _keys(seeds, positions, _TOKENS, ids.device)[:, None]
+    block_keys = _keys(seeds, positions, _BLOCKS, ids.device)[:, None]
     return -torch.log(_arrivals(token_keys, block_keys, ids))
 
 

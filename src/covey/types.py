@@ -36,7 +36,8 @@ class Sequence:
     """One text in the making: prompt and output token ids. The one mutable type; it grows only by `commit`.
 
     seed is already mixed from the request's seed, its prompt and the index of the completion (see noise.py), so
-    that no two sequences share noise. end_ids are the tokens that end this sequence.
+    that no two sequences share noise. end_ids are the tokens that end this sequence. target is the name of the target that
+    writes it.
     """
 
     id: int
@@ -49,6 +50,7 @@ class Sequence:
     tokens: list[int] = field(default_factory=list)
     prefix_id: int = 0
     finish_reason: FinishReason | None = None
+    target: str = ""
 
     def __post_init__(self) -> None:
         if not self.tokens:
@@ -160,6 +162,7 @@ class Round:
     step_draft_seconds: float
     step_verify_seconds: float
     step_other_seconds: float
+    target: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -175,11 +178,12 @@ class Round:
 
 @dataclass(frozen=True)
 class Host:
-    """What a drafter learns when it is bound to a target, once, before any sequence starts.
+    """What a drafter learns when it is bound to a target, before any sequence starts.
 
-    tokenizer offers encode, decode and `differences(other)`; max_tokens is the most positions that all sequences
-    together may hold, so a drafter with a cache of its own can size it. target is the target's name, by which a drafter
-    may know settings that were calibrated for it.
+    tokenizer offers encode, decode and `differences(other)`; max_tokens is the most positions that all of this target's
+    sequences together may hold, so a drafter with a cache of its own can size it. target is the name that the target is
+    served under, which its sequences carry; model is that of its weights, by which a drafter may know settings that were
+    calibrated for it.
     """
 
     tokenizer: Any
@@ -191,6 +195,7 @@ class Host:
     dtype: str
     end_ids: frozenset[int] = frozenset()
     target: str = ""
+    model: str = ""
 
 
 @runtime_checkable
@@ -199,9 +204,13 @@ class Drafter(Protocol):
 
     A drafter keeps its own state by `sequence.id`, catches up by itself on tokens that it has not seen, and must
     not change the sequence. Whatever it proposes, the text stays the target's: it can only cost or save time.
+
+    serves_several says that it may be bound to several targets, one after another, and then drafts for the sequences of
+    all of them; sequence.target tells whose.
     """
 
     name: str = "drafter"
+    serves_several: bool = False
 
     @property
     def bytes_per_token(self) -> int:
@@ -209,7 +218,7 @@ class Drafter(Protocol):
         return 0
 
     def bind(self, host: Host) -> None:
-        """Called once. Raise UnsupportedError when this drafter does not fit the target."""
+        """Called once for each target. Raise UnsupportedError when this drafter does not fit it."""
         return None
 
     def start(self, sequence: Sequence) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import shutil
+from dataclasses import replace
 
 import pytest
 import torch
@@ -11,7 +13,7 @@ from covey import LLM, SamplingParams
 from covey.drafters import NestedDrafter
 from covey.errors import CoveyError, UnsupportedError
 from covey.model.load import load
-from covey.model.nested import NestedDraft
+from covey.model.nested import Calibration, NestedDraft, add_calibration
 from covey.types import Round
 
 KIND = {"dtype": "float64", "device": "cpu"}
@@ -45,7 +47,8 @@ class RandomDepths(NestedDrafter):
 
     def propose(self, sequences, lengths):
         chooser = random.Random(sum(len(s.tokens) for s in sequences))
-        self.thresholds = tuple(chooser.choice([0.0, 0.3, 0.7, 1.0]) for _ in self.thresholds)
+        for target, found in self.calibrations.items():
+            self.calibrations[target] = replace(found, thresholds=tuple(chooser.choice([0.0, 0.3, 0.7, 1.0]) for _ in found.thresholds))
         return super().propose(sequences, lengths)
 
 
@@ -98,24 +101,24 @@ def test_confidence_is_learned_from_what_came_of_choices(target, folder):
     drafter = NestedDrafter(folder, thresholds=(0.0, 0.0), **KIND)
     _, rounds = generate(target, [drafter], SamplingParams(max_tokens=60, ignore_eos=True))
     trials = sum(r.accepted + (r.accepted < len(r.drafted)) for r in rounds)
-    assert sum(drafter.confidence.table.trials) == pytest.approx(trials, rel=0.1)  # old trials weigh a little less
-    assert sum(drafter.confidence.table.hits) == pytest.approx(sum(r.accepted for r in rounds), rel=0.1)
+    table = drafter.confidences[target].table
+    assert sum(table.trials) == pytest.approx(trials, rel=0.1)  # old trials weigh a little less
+    assert sum(table.hits) == pytest.approx(sum(r.accepted for r in rounds), rel=0.1)
 
 
-def test_calibrated_thresholds_are_those_of_the_target(target, folder, tmp_path):
-    import json
-    import shutil
-
-    shutil.copytree(folder, tmp_path / "d")
-    described = json.loads((tmp_path / "d" / "config.json").read_text())
-    described["covey_nested"]["thresholds"] = {target: [0.25, 0.5], "other": [1.0, 0.0]}
-    (tmp_path / "d" / "config.json").write_text(json.dumps(described))
-    drafter = NestedDrafter(tmp_path / "d", **KIND)
-    generate(target, [drafter], SamplingParams(max_tokens=4))
-    assert drafter.thresholds == (0.25, 0.5)
+def test_what_was_calibrated_is_used_for_that_target_alone(target, folder, tmp_path):
+    calibrated = tmp_path / "d"
+    shutil.copytree(folder, calibrated)
+    weights = ((0.1, 0.9, 0.0, 0.0),) * 3
+    add_calibration(calibrated, target, Calibration((0.25, 0.5), 2, weights))
+    add_calibration(calibrated, "other", Calibration((1.0, 0.0), 4, weights))
+    drafter = NestedDrafter(calibrated, **KIND)
+    _, rounds = generate(target, [drafter], SamplingParams(max_tokens=12, ignore_eos=True))
+    assert drafter.calibrations == {target: Calibration((0.25, 0.5), 2, weights)}
+    assert max(len(r.drafted) for r in rounds) == 2 < max(r.planned for r in rounds)
     uncalibrated = NestedDrafter(folder, **KIND)
     generate(target, [uncalibrated], SamplingParams(max_tokens=4))
-    assert uncalibrated.thresholds == (1.0, 1.0)
+    assert uncalibrated.calibrations[target].thresholds == (1.0, 1.0)
 
 
 def test_what_does_not_fit_is_refused(target, folder, tiny):

@@ -152,7 +152,7 @@ def test_trials_are_the_positions_up_to_the_first_miss(committed: list[int], tri
     draft = propose(drafter, text, 4)
     text.commit(committed)
     drafter.commit(text, draft.cut(len(committed) - 1), max(0, hits - 1))
-    table = drafter.tables[TextReader]
+    table = drafter.tables("")[TextReader]
     assert (round(sum(table.trials), 1), round(sum(table.hits), 1)) == (trials, hits)
 
 
@@ -162,7 +162,7 @@ def test_a_forecast_is_scored_once() -> None:
     text.commit([2])
     drafter.commit(text, draft, 0)
     drafter.commit(text, draft, 0)
-    assert sum(drafter.tables[TextReader].trials) == 1
+    assert sum(drafter.tables("")[TextReader].trials) == 1
 
 
 def test_a_forecast_is_scored_though_no_commit_was_told() -> None:
@@ -170,7 +170,7 @@ def test_a_forecast_is_scored_though_no_commit_was_told() -> None:
     propose(drafter, text, 1)
     text.commit([2])
     propose(drafter, text, 1)
-    assert sum(drafter.tables[TextReader].trials) == 1
+    assert sum(drafter.tables("")[TextReader].trials) == 1
 
 
 def test_drafts_that_fail_grow_rare_and_return_when_they_would_succeed() -> None:
@@ -264,5 +264,5 @@ def test_readers_that_disagree_are_both_scored() -> None:
     propose(drafter, text, 1)
     text.commit([9])
     propose(drafter, text, 1)
-    assert [sum(drafter.tables[reader].trials) for reader in (TextReader, CorpusReader)] == [1, 1]
-    assert [sum(drafter.tables[reader].hits) for reader in (TextReader, CorpusReader)] == [0, 1]
+    assert [sum(drafter.tables("")[reader].trials) for reader in (TextReader, CorpusReader)] == [1, 1]
+    assert [sum(drafter.tables("")[reader].hits) for reader in (TextReader, CorpusReader)] == [0, 1]

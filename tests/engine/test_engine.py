@@ -39,7 +39,7 @@ class FailingTarget(ToyTarget):
 
 def nothing_left(llm) -> bool:
     rows = llm.target.rows
-    scheduler = llm._system.engine.scheduler
+    scheduler = llm.served().engine.scheduler
     return (rows.num_free, len(rows), len(scheduler.running), len(scheduler.waiting)) == (rows.num_blocks, 0, 0, 0)
 
 
@@ -55,7 +55,7 @@ def test_preempted_requests_give_the_same_text_and_rows_come_back():
         alone = [c.token_ids for c in llm.generate(prompts, params)]
     with LLM(SmallTarget(num_blocks=5), drafters=["suffix"], max_num_seqs=8, prefill_chunk=32) as llm:
         crowded = [c.token_ids for c in llm.generate(prompts, params)]
-        assert llm._system.engine.scheduler.num_preempted > 0
+        assert llm.served().engine.scheduler.num_preempted > 0
         assert nothing_left(llm)
     assert crowded == alone
 
@@ -71,7 +71,7 @@ def test_preemption_recomputes_a_real_model_and_its_draft_model(tiny):
     memory = (per_token + draft.bytes_per_token) * BLOCK_SIZE * 7 / 2**30
     with LLM(str(tiny("llama")), drafters=[draft], max_model_len=128, cache_memory=memory, max_num_seqs=4, **kind) as llm:
         got = [c.token_ids for c in llm.generate(prompts, params)]
-        assert llm._system.engine.scheduler.num_preempted > 0
+        assert llm.served().engine.scheduler.num_preempted > 0
         assert nothing_left(llm) and draft.runner.rows.num_free == draft.runner.rows.num_blocks
     assert got == expected
 
@@ -80,9 +80,9 @@ def test_a_thousand_requests_with_aborts_leave_no_row_behind():
     prompts, params = requests(1000)
     chooser = random.Random(2)
     with LLM(SmallTarget(num_blocks=12), drafters=[SuffixDrafter()], max_num_seqs=16) as llm:
-        engine, finished = llm._system.engine, []
+        engine, finished = llm.served().engine, []
         listen = lambda event: event.finish_reason and finished.append(event.finish_reason)  # noqa: E731
-        queue = [llm._system.generations(ids, p, listen) for ids, p in zip(prompts, params, strict=True)]
+        queue = [llm.served().generations(ids, p, listen) for ids, p in zip(prompts, params, strict=True)]
         alive = []
         while queue or engine.busy:
             for _ in range(chooser.randrange(4)):

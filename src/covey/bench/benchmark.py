@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from covey.bench import machine
+from covey import provenance
 from covey.bench.journal import Journal, journal_path
 from covey.bench.measure import Measuring
 from covey.bench.measurement import Measurement
@@ -44,8 +44,8 @@ def run(settings: BenchSettings, progress: bool | None = None) -> dict[str, Any]
     A run that was cut short goes on where it was when it is started again with the same settings; measurements with
     other settings, versions, machine or commit are refused. Raises CoveyError.
     """
-    began, started = machine.now(), time.perf_counter()
-    load_before = machine.load_average()
+    began, started = provenance.now(), time.perf_counter()
+    load_before = provenance.load_average()
     prompts = read_prompts(settings.prompts, settings.tasks)
     _prepare(settings)
     with ExitStack() as stack:
@@ -62,10 +62,10 @@ def run(settings: BenchSettings, progress: bool | None = None) -> dict[str, Any]
         document = {
             "benchmark": "covey bench",
             "format": FORMAT,
-            "command": machine.command(),
+            "command": provenance.command(),
             "began": began,
             "seconds": round(time.perf_counter() - started, 1),
-            "load_average": {"before": load_before, "after": machine.load_average()},
+            "load_average": {"before": load_before, "after": provenance.load_average()},
             **conditions,
             "dtype": llm.target.dtype,
             "device": llm.target.device,
@@ -105,9 +105,9 @@ def _conditions(settings: BenchSettings, methods: list[Method]) -> dict[str, Any
     """All that must be equal for two measurements to stand in one result."""
     return {
         "settings": {name: value for name, value in settings.to_dict().items() if name not in _FILES},
-        "versions": machine.versions(),
-        "machine": machine.machine(),
-        "commit": machine.commit(),
+        "versions": provenance.versions(),
+        "machine": provenance.machine(),
+        "commit": provenance.commit(),
         "prompts_sha256": file_digest(settings.prompts),
         "methods": {method.name: method.details for method in methods},
     }

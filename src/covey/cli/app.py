@@ -14,7 +14,7 @@ from typer.core import TyperGroup
 from typer.exceptions import Abort, TyperException
 
 import covey
-from covey.cli import bench, chat, corpus, demo, doctor, fetch, generate, record, train
+from covey.cli import bench, calibrate, chat, corpus, demo, doctor, fetch, generate, record, train
 from covey.cli.options import with_settings
 from covey.config import debug
 from covey.errors import CoveyError
@@ -109,6 +109,7 @@ app.command("corpus")(corpus.corpus)
 training = typer.Typer(help="Train drafters for a target.", rich_markup_mode="rich", no_args_is_help=True)
 training.command("nested")(with_settings(train.nested, train.SETTINGS))
 app.add_typer(training, name="train")
+app.command("calibrate")(with_settings(calibrate.calibrate, calibrate.SETTINGS))
 app.command("bench")(with_settings(bench.bench, bench.SETTINGS))
 
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from covey.bench import machine as hardware
+from covey import provenance
 from covey.cli import startup
 from covey.cli.outline import Outline, outline
 from covey.config import EngineConfig, Settings
@@ -56,7 +56,7 @@ def examine(settings: Settings) -> dict[str, Any]:
     if model is not None and not memory["fits"]:
         problems.append(str(memory["why"]))
     return {
-        "versions": hardware.versions(),
+        "versions": provenance.versions(),
         "machine": _examine_machine(),
         "settings": {name: {"value": _value(settings, name), "from": origin} for name, origin in settings.sources.items()},
         "target": target,
@@ -73,7 +73,7 @@ def _value(settings: Settings, name: str) -> Any:
 
 def _examine_machine() -> dict[str, Any]:
     return {
-        **hardware.machine(),
+        **provenance.machine(),
         "free_gib": round(free_memory("cpu") / _GIB, 1),
         "instruction_sets": [name for name in _INSTRUCTION_SETS if name in _cpu_flags()],
         "torch_threads": torch.get_num_threads(),

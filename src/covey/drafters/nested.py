@@ -6,8 +6,8 @@ time that the sequence goes so deep. Sequences of a batch may stop at different 
 
     LLM("smollm2", drafters=[NestedDrafter("draft-folder")])
 
-S2D, Sorted Speculative Decoding (arXiv 2407.01955, section 3.2); the choice by shared noise and the probabilities
-learned online are covey's.
+S2D, Sorted Speculative Decoding (arXiv 2407.01955, section 3.2); the choice by shared noise, the estimates and their
+calibration are covey's.
 """
 
 from __future__ import annotations
@@ -18,40 +18,24 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from covey.drafters.growing import Growing, agreed, room_for
-from covey.drafters.hits import HitTable
+from covey.drafters.confidence import UNCALIBRATED, Confidence
+from covey.drafters.stepwise import Growing, Stepwise
 from covey.errors import CoveyError, UnsupportedError
 from covey.model.attention import NAME as ATTENTION
 from covey.model.exits import ExitRunner
 from covey.model.load import LoadedModel, load
-from covey.model.nested import NestedDraft, read_config
+from covey.model.nested import Calibration, NestedDraft, read_config
 from covey.model.runner import Feed
-from covey.model.sampling import Position, choice_probability, choose_tokens
-from covey.rows import BLOCK_SIZE
-from covey.types import Draft, Drafter, Host, Sequence
-
-_CATCH_UP_TOKENS = 512
-# A draft's own probability of its choice, by the lower ends of classes; within a class an exit's hit rate is learned.
-_CONFIDENCES = (0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
-
-
-class Confidence:
-    """How probable it is that an exit's choice is right: its own probability, corrected by what came of such choices."""
-
-    def __init__(self, exits: int) -> None:
-        middles = [(low + high) / 2 for low, high in zip(_CONFIDENCES, (*_CONFIDENCES[1:], 1.0), strict=True)]
-        self.table = HitTable(middles * exits)
-
-    def kind(self, number: int, probability: float) -> int:
-        return number * len(_CONFIDENCES) + sum(probability >= low for low in _CONFIDENCES[1:])
+from covey.model.sampling import Choice, Position, weigh_choices
+from covey.types import Draft, Host, Sequence
 
 
 @dataclass(frozen=True)
-class _Choice:
-    """A drafted token, and the kind of evidence for it."""
+class _Evidence:
+    """The exit that a token was read off at, and the estimate there."""
 
-    token: int
-    kind: int
+    exit: int
+    estimate: float
 
 
 class _Depths:
@@ -84,17 +68,19 @@ class _Depths:
             self.kept[stage] = []
 
 
-class NestedDrafter(Drafter):
-    """Drafts with a nested draft, token by token, for all sequences at once.
+class NestedDrafter(Stepwise):
+    """Drafts with a nested draft, token by token, for all sequences at once, of one or several targets.
 
     draft: the folder of a trained draft. base: the model whose input embedding it reads; None takes the one it names.
-    thresholds: one from 0 to 1 for each exit but the last: 0 never goes deeper, 1 always does. None takes those that the
-    draft was calibrated with for this target, or else always reads off at the last exit.
+    thresholds: one from 0 to 1 for each exit but the last, for every target: 0 never goes deeper, 1 always does. None takes
+    thresholds and longest draft that were calibrated for the target, or else always reads off at the last exit.
 
     Survival is the product of the estimated probabilities at the exits used. Past the layers' context limit a sequence
     gets no drafts and goes on without. Raises CoveyError for thresholds out of range, UnsupportedError when draft, base
     and target do not fit together.
     """
+
+    runner: ExitRunner
 
     def __init__(
         self,
@@ -106,125 +92,101 @@ class NestedDrafter(Drafter):
         device: str = "auto",
     ) -> None:
         folder = Path(draft)
-        config, layers = read_config(folder)
-        stages = len(config.exits)
+        self.config, layers = read_config(folder)
+        stages = len(self.config.exits)
         if thresholds is not None and (len(thresholds) != stages - 1 or not all(0 <= t <= 1 for t in thresholds)):
             raise CoveyError(f"thresholds={thresholds}: give {stages - 1} numbers from 0 to 1, one for each exit but the last")
-        loaded = base if isinstance(base, LoadedModel) else load(base or config.base, dtype=dtype, device=device)
-        self.name = f"nested:{folder.name}"
-        self.tokenizer = loaded.tokenizer
-        self.vocab_size = config.vocab_size
-        self.max_position = int(layers.max_position_embeddings)
-        self.exits, self.calibrated, self.thresholds = config.exits, config.thresholds, thresholds
+        loaded = base if isinstance(base, LoadedModel) else load(base or self.config.base, dtype=dtype, device=device)
         nested = NestedDraft.load(folder, loaded, ATTENTION)
         self.parameter_bytes = sum(p.numel() * p.element_size() for p in nested.parameters())
-        self.runner = ExitRunner(nested)
-        self.host: Host | None = None
-        self.confidence = Confidence(stages)
+        name, limit = f"nested:{folder.name}", int(layers.max_position_embeddings)
+        super().__init__(name, ExitRunner(nested), loaded.tokenizer, self.config.vocab_size, limit)
+        self.given = thresholds
+        self.calibrations: dict[str, Calibration] = {}  # by target
+        self.confidences: dict[str, Confidence] = {}
         self._depths: dict[int, _Depths] = {}
-        self._drafted: dict[int, tuple[int, list[_Choice]]] = {}  # by sequence: where the last draft began, and its tokens
-
-    @property
-    def bytes_per_token(self) -> int:
-        return self.runner.bytes_per_token
 
     def bind(self, host: Host) -> None:
-        if differences := self.tokenizer.differences(host.tokenizer):
-            raise UnsupportedError(f"drafter {self.name!r} has another tokenizer than the target: {'; '.join(differences)}")
+        super().bind(host)
         if self.vocab_size > host.vocab_size:
             raise UnsupportedError(f"drafter {self.name!r} knows {self.vocab_size} tokens, the target only {host.vocab_size}")
-        self.host = host
-        if self.thresholds is None:
-            self.thresholds = tuple(self.calibrated.get(host.target, [1.0] * (len(self.exits) - 1)))
-        self.runner.allocate(-(-host.max_tokens // BLOCK_SIZE))
+        self.calibrate(host.target, self._calibration(host))
+
+    def calibrate(self, target: str, found: Calibration) -> None:
+        """Draft for a target as calibrated; what was learned online for it is forgotten."""
+        self.calibrations[target] = found
+        self.confidences[target] = Confidence(found.confidence)
+
+    def _calibration(self, host: Host) -> Calibration:
+        stages = len(self.config.exits)
+        found = self.config.calibrations.get(host.model) or Calibration((1.0,) * (stages - 1), host.max_model_len, (UNCALIBRATED,) * stages)
+        return found if self.given is None else Calibration(self.given, host.max_model_len, found.confidence)
 
     def start(self, sequence: Sequence) -> None:
-        self.runner.rows.open(sequence.id)
+        super().start(sequence)
         self._depths[sequence.id] = _Depths(self.runner.num_stages)
 
     def stop(self, sequence: Sequence) -> None:
-        self.runner.rows.close(sequence.id)
+        super().stop(sequence)
         self._depths.pop(sequence.id, None)
-        self._drafted.pop(sequence.id, None)
 
     def close(self) -> None:
         self._depths.clear()
-        self.runner.close()
-
-    def commit(self, sequence: Sequence, draft: Draft, accepted: int) -> None:
-        """Learn how far each kind of choice can be trusted, and forget what was not committed."""
-        self._settle(sequence)
+        super().close()
 
     def propose(self, sequences: list[Sequence], lengths: list[int]) -> list[Draft]:
-        draftings = [
-            Growing(s, room_for(self.runner.rows, s, length, self.max_position)) for s, length in zip(sequences, lengths, strict=True)
-        ]
-        growing = [d for d in draftings if d.length > 0]
-        for drafting in growing:
-            self._settle(drafting.sequence)
-            self._drafted[drafting.sequence.id] = (len(drafting.sequence.tokens), [])
-            self._catch_up(drafting.sequence)
-        while growing:
-            self._extend(growing)
-            growing = [d for d in growing if not d.done]
-        return [drafting.draft(self.name) for drafting in draftings]
+        """As Stepwise, no longer than was found to pay."""
+        caps = [self.calibrations[sequence.target].num_tokens for sequence in sequences]
+        return super().propose(sequences, [min(length, cap) for length, cap in zip(lengths, caps, strict=True)])
 
-    def _settle(self, sequence: Sequence) -> None:
-        """Score the last draft as far as the text has reached, up to its first miss, and forget its rejected positions."""
-        start, choices = self._drafted.pop(sequence.id, (0, []))
-        if not choices:
-            return
-        right = agreed(sequence, start, [choice.token for choice in choices])
-        for index, choice in enumerate(choices[: min(right + 1, len(sequence.tokens) - start)]):
-            self.confidence.table.record(choice.kind, index < right)
-        self._depths[sequence.id].shorten(start + right)
+    def cached(self, sequence: Sequence) -> int:
+        return self._depths[sequence.id].cached[0]
 
-    def _catch_up(self, sequence: Sequence) -> None:
-        """Feed the first stage what it has not seen of the text, in chunks, but for a last chunk left to `_extend`."""
-        depths, row = self._depths[sequence.id], self.runner.rows[sequence.id]
-        while len(sequence.tokens) - depths.cached[0] > _CATCH_UP_TOKENS:
-            start = depths.cached[0]
-            depths.left(0, self.runner.run(0, [Feed(row, start, sequence.tokens[start : start + _CATCH_UP_TOKENS], 0)]))
+    def read(self, sequence: Sequence, start: int, tokens: list[int]) -> None:
+        self._depths[sequence.id].left(0, self.runner.run(0, [Feed(self.runner.rows[sequence.id], start, tokens, 0)]))
 
-    def _extend(self, draftings: list[Growing]) -> None:
+    def rewind(self, sequence: Sequence, length: int) -> None:
+        self._depths[sequence.id].shorten(length)
+
+    def learn(self, draft: Growing, right: int) -> None:
+        """How far each exit's estimates can be trusted: up to the first miss."""
+        confidence = self.confidences[draft.sequence.target]
+        known = len(draft.sequence.tokens) - draft.start
+        for index, evidence in enumerate(draft.evidence[: min(right + 1, known)]):
+            confidence.record(evidence.exit, evidence.estimate, index < right)
+
+    def extend(self, growing: list[Growing]) -> None:
         """One more token for each draft: all to the first exit, and on with those that are not sure enough."""
-        assert self.thresholds is not None
-        deeper = draftings
+        deeper = growing
         for stage in range(self.runner.num_stages):
-            last = self._run(stage, deeper)
-            logits = self._fit(self.runner.logits(last))
-            tokens = choose_tokens(logits, [Position(d.sequence, tuple(d.tokens)) for d in deeper])
-            probabilities = choice_probability(logits, tokens, [d.sequence.params for d in deeper])
             unsure: list[Growing] = []
-            for drafting, token, probability in zip(deeper, tokens, probabilities, strict=True):
-                kind = self.confidence.kind(stage, probability)
-                sure = self.confidence.table.probability(kind)
-                if stage < len(self.thresholds) and (sure < self.thresholds[stage] or self.thresholds[stage] == 1):
-                    unsure.append(drafting)
+            for draft, choice in zip(deeper, self.choices(stage, deeper), strict=True):
+                confidence = self.confidences[draft.sequence.target]
+                estimate = confidence.estimate(stage, choice)
+                if self._asks_deeper(stage, estimate, draft.sequence.target):
+                    unsure.append(draft)
                 else:
-                    drafting.add(token, sure)
-                    self._drafted[drafting.sequence.id][1].append(_Choice(token, kind))
+                    draft.add(choice.token, confidence.corrected(stage, estimate), _Evidence(stage, estimate))
             if not unsure:
                 return
             deeper = unsure
 
-    def _run(self, stage: int, draftings: list[Growing]) -> Tensor:
-        """One stage over all positions that it has not seen; what it leaves at the last one of each sequence: [M, H]."""
+    def choices(self, stage: int, growing: list[Growing]) -> list[Choice]:
+        """Run one stage over all positions that it has not seen, and what its exit chooses next in each draft."""
         feeds, held = [], []
-        for drafting in draftings:
-            depths = self._depths[drafting.sequence.id]
+        for draft in growing:
+            depths = self._depths[draft.sequence.id]
             start = depths.cached[stage]
-            unseen = drafting.unseen(start)
-            feeds.append(Feed(self.runner.rows[drafting.sequence.id], start, unseen, 0))
+            feeds.append(Feed(self.runner.rows[draft.sequence.id], start, draft.unseen(start), 0))
             if stage:
                 held.append(depths.held(stage))
         left = self.runner.run(stage, feeds, torch.cat(held) if stage else None).split([len(feed.tokens) for feed in feeds])
-        for drafting, hidden in zip(draftings, left, strict=True):
-            self._depths[drafting.sequence.id].left(stage, hidden)
-        return torch.stack([hidden[-1] for hidden in left])
+        for draft, hidden in zip(growing, left, strict=True):
+            self._depths[draft.sequence.id].left(stage, hidden)
+        logits = self.runner.logits(torch.stack([hidden[-1] for hidden in left]))
+        return weigh_choices(self.fit(logits, growing[0].sequence), [Position(d.sequence, tuple(d.tokens)) for d in growing])
 
-    def _fit(self, logits: Tensor) -> Tensor:
-        """Logits over the target's vocabulary: what only the target has is never drawn."""
-        assert self.host is not None
-        missing = self.host.vocab_size - logits.shape[-1]
-        return torch.nn.functional.pad(logits, (0, missing), value=float("-inf")) if missing else logits
+    def _asks_deeper(self, stage: int, estimate: float, target: str) -> bool:
+        """1 always asks and 0 never does, whatever the estimate."""
+        thresholds = self.calibrations[target].thresholds
+        return stage < len(thresholds) and (estimate < thresholds[stage] or thresholds[stage] == 1)

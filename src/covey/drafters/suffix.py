@@ -56,6 +56,7 @@ class SuffixDrafter(Drafter):
     """
 
     name = "suffix"
+    serves_several = True
 
     def __init__(self, corpus: Corpus | None = None, *, min_match: int = 1, min_survival: float = 0.15) -> None:
         if not isinstance(min_match, int) or min_match < 1:
@@ -66,7 +67,7 @@ class SuffixDrafter(Drafter):
         self.name = "suffix" if corpus is None else f"suffix:{corpus.description.get('target', 'corpus')}"
         self.min_match = min_match
         self.min_survival = min_survival
-        self.tables: dict[type[Reader], HitTable] = {TextReader: TextReader.hit_table(), CorpusReader: CorpusReader.hit_table()}
+        self._tables: dict[str, dict[type[Reader], HitTable]] = {}  # by target
         self._memories: dict[int, _Memory] = {}
 
     @property
@@ -78,6 +79,12 @@ class SuffixDrafter(Drafter):
     def parameter_bytes(self) -> int:
         """What the corpus takes, in the host's memory."""
         return 0 if self.corpus is None else self.corpus.nbytes
+
+    def tables(self, target: str) -> dict[type[Reader], HitTable]:
+        """How often the readers were right with a target."""
+        if target not in self._tables:
+            self._tables[target] = {TextReader: TextReader.hit_table(), CorpusReader: CorpusReader.hit_table()}
+        return self._tables[target]
 
     def bind(self, host: Host) -> None:
         """Raises UnsupportedError for a corpus of another vocabulary."""
@@ -124,7 +131,7 @@ class SuffixDrafter(Drafter):
         survival: list[float] = []
         alive = 1.0
         while len(tokens) < length:
-            guesses = self._guesses(readers)
+            guesses = self._guesses(readers, self.tables(sequence.target))
             if not guesses:
                 break
             memory.guesses.append(guesses)  # also what is not drafted: a rate too low to draft can recover
@@ -140,9 +147,10 @@ class SuffixDrafter(Drafter):
                 reader.advance(token)
         return Draft(memory.start, sequence.prefix_id, tuple(tokens), tuple(survival), self.name)
 
-    def _guesses(self, readers: list[Reader]) -> list[_Guess]:
+    @staticmethod
+    def _guesses(readers: list[Reader], tables: dict[type[Reader], HitTable]) -> list[_Guess]:
         """What the readers expect next, the likeliest first; of equals the text's own."""
-        found = [(self.tables[type(reader)], forecast) for reader in readers if (forecast := reader.forecast()) is not None]
+        found = [(tables[type(reader)], forecast) for reader in readers if (forecast := reader.forecast()) is not None]
         company = _company([forecast for _, forecast in found])
         guesses = [(table, forecast.token, forecast.kind_in(company)) for table, forecast in found]
         made = [_Guess(token, table, kind, table.probability(kind)) for table, token, kind in guesses]

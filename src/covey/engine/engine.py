@@ -107,6 +107,7 @@ class Engine:
                 step_draft_seconds=outcome.draft_seconds,
                 step_verify_seconds=outcome.verify_seconds,
                 step_other_seconds=max(0.0, seconds - outcome.draft_seconds - outcome.verify_seconds),
+                target=sequence.target,
             )
             generation = self._generations[sequence.id]
             generation.record(happened)

@@ -1,8 +1,9 @@
-"""A thread that owns an engine, for callers in other threads.
+"""A thread that owns engines, for callers in other threads.
 
-Requests and aborts travel to it by a queue; it sleeps when there is nothing to do. Knows nothing of text or asyncio.
+Requests and aborts travel to it by a queue; it sleeps when there is nothing to do. Engines that have work take turns. Knows
+nothing of text or asyncio.
 
-    worker = Worker(engine); worker.add(generations); worker.abort("r1"); worker.close()
+    worker = Worker([engine]); worker.add(engine, generations); worker.abort("r1"); worker.close()
 """
 
 from __future__ import annotations
@@ -19,21 +20,23 @@ log = logging.getLogger(__name__)
 
 
 class Worker:
-    """Steps the engine while it is busy. Listeners are called in this thread."""
+    """Steps the engines while they are busy. Listeners are called in this thread."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, engines: list[Engine]) -> None:
+        self._engines = engines
         self._commands: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._open = True
         self._thread = threading.Thread(target=self._run, name="covey-engine", daemon=True)
         self._thread.start()
 
-    def add(self, generations: list[Generation]) -> None:
+    def add(self, engine: Engine, generations: list[Generation]) -> None:
         for generation in generations:
-            self._commands.put(lambda g=generation: self._engine.add(g))  # type: ignore[misc]
+            self._commands.put(lambda g=generation: engine.add(g))  # type: ignore[misc]
 
     def abort(self, request_id: str) -> None:
-        self._commands.put(lambda: self._engine.abort(request_id))
+        """An id that no engine knows is ignored."""
+        for engine in self._engines:
+            self._commands.put(lambda e=engine: e.abort(request_id))  # type: ignore[misc]
 
     def close(self) -> None:
         """Stop after the step that is running; requests in flight end as aborted."""
@@ -42,21 +45,24 @@ class Worker:
 
     def _stop(self) -> None:
         self._open = False
-        self._engine.end_all("abort")
+        for engine in self._engines:
+            engine.end_all("abort")
 
     def _run(self) -> None:
         while self._open:
-            if not self._engine.busy:
+            if not any(engine.busy for engine in self._engines):
                 self._commands.get()()
-            while not self._commands.empty():
-                self._commands.get()()
-            if self._engine.busy:
-                self._step()
+            for engine in self._engines:
+                while not self._commands.empty():
+                    self._commands.get()()
+                if engine.busy:
+                    self._step(engine)
 
-    def _step(self) -> None:
+    @staticmethod
+    def _step(engine: Engine) -> None:
         """A step that fails outside of the target's pass must not end the thread: everything in flight ends with the error."""
         try:
-            self._engine.step()
+            engine.step()
         except Exception as error:
             log.exception("a step failed; the requests in flight end with an error")
-            self._engine.end_all("error", f"{type(error).__name__}: {error}")
+            engine.end_all("error", f"{type(error).__name__}: {error}")

@@ -32,21 +32,48 @@ _EMBEDDING = "decoder.embed_tokens."
 
 
 @dataclass(frozen=True)
+class Calibration:
+    """What `covey calibrate` found for one target.
+
+    thresholds: one per exit but the last: how probable it must be that the choice there is right, else the next exit is asked.
+    num_tokens: the longest draft that pays. confidence: for each exit, weights that make that probability of a choice's
+    own probability and margin (drafters/confidence.py).
+    """
+
+    thresholds: tuple[float, ...]
+    num_tokens: int
+    confidence: tuple[tuple[float, ...], ...]
+
+    @classmethod
+    def from_json(cls, held: dict[str, Any]) -> Calibration:
+        return cls(tuple(held["thresholds"]), int(held["num_tokens"]), tuple(tuple(each) for each in held["confidence"]))
+
+
+@dataclass(frozen=True)
 class NestedConfig:
     """What a nested draft is, beyond its layers.
 
     exits: depths at which tokens are read off, ascending, the last one all layers. vocab_size: of the base. base and
-    embedding_sha256: the model whose input embedding is used. thresholds: target -> one per exit but the last.
-    training: how it came about.
+    embedding_sha256: the model whose input embedding is used. calibrations: by target. training: how it came about.
     """
 
     exits: tuple[int, ...]
     vocab_size: int
     base: str
     embedding_sha256: str
-    thresholds: dict[str, list[float]] = field(default_factory=dict)
+    calibrations: dict[str, Calibration] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
     format: int = FORMAT
+
+    @classmethod
+    def from_json(cls, held: dict[str, Any]) -> NestedConfig:
+        """Raises KeyError, TypeError or ValueError for what is none."""
+        calibrations = {target: Calibration.from_json(each) for target, each in held.pop("calibrations", {}).items()}
+        config = cls(**{**held, "exits": tuple(held["exits"]), "calibrations": calibrations})
+        for target, found in calibrations.items():
+            if len(found.thresholds) != len(config.exits) - 1 or len(found.confidence) != len(config.exits):
+                raise ValueError(f"the calibration for {target!r} does not have the draft's {len(config.exits)} exits")
+        return config
 
 
 class NestedDraft(nn.Module):
@@ -95,8 +122,7 @@ class NestedDraft(nn.Module):
     def save(self, folder: Path, dtype: torch.dtype = torch.bfloat16) -> None:
         """Write config.json and model.safetensors; the base's input embedding is left out."""
         folder.mkdir(parents=True, exist_ok=True)
-        described = {**self.decoder.config.to_dict(), _KEY: asdict(self.config)}
-        (folder / "config.json").write_text(json.dumps(described, indent=1, default=str) + "\n", "utf-8")
+        _write_config(folder, {**self.decoder.config.to_dict(), _KEY: asdict(self.config)})
         kept = {name: weight for name, weight in self.state_dict().items() if not name.startswith(_EMBEDDING)}
         weights = {name: (w.to(dtype) if w.is_floating_point() else w).contiguous() for name, w in kept.items()}
         save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
@@ -136,14 +162,28 @@ def read_config(folder: Path) -> tuple[NestedConfig, Any]:
     try:
         described = json.loads((folder / "config.json").read_text("utf-8"))
         own = described.pop(_KEY)
-        config = NestedConfig(**{**own, "exits": tuple(own["exits"])})
+        if own.get("format") != FORMAT:
+            raise ValueError(f"its format is {own.get('format')!r}, not {FORMAT}: train it anew")
+        config = NestedConfig.from_json(own)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CoveyError(
             f"nested draft {str(folder)!r}: no config.json of a nested draft there ({error}); train one with covey train nested"
         ) from None
-    if config.format != FORMAT:
-        raise CoveyError(f"nested draft {str(folder)!r}: its format is {config.format!r}, not {FORMAT}: train it anew")
     return config, AutoConfig.for_model(**described)
+
+
+def add_calibration(folder: Path, target: str, found: Calibration) -> None:
+    """Write what was calibrated for a target into a saved draft's configuration."""
+    read_config(folder)
+    described = json.loads((folder / "config.json").read_text("utf-8"))
+    described[_KEY].setdefault("calibrations", {})[target] = asdict(found)
+    _write_config(folder, described)
+
+
+def _write_config(folder: Path, described: dict[str, Any]) -> None:
+    place, partial = folder / "config.json", folder / ".config.json.partial"
+    partial.write_text(json.dumps(described, indent=1, default=str) + "\n", "utf-8")
+    partial.replace(place)
 
 
 def _check_parts(base: LoadedModel, decoder: nn.Module) -> None:

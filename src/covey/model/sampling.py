@@ -20,6 +20,7 @@ from covey.types import Sequence, TokenLogprob
 
 _NEVER = float("-inf")
 _TOP_P_FIRST_TRY = 512
+_RIVALS = 16
 
 
 @dataclass(frozen=True)
@@ -36,10 +37,47 @@ class Position:
 
 def choose_tokens(logits: Tensor, positions: list[Position]) -> list[int]:
     """The token at each position: logits [N, V], N positions -> N token ids."""
+    return _choose(_processed(logits, positions), positions)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A chosen token; the model's own probability of it, after all processing; and by how much, in nats, it beat its best
+    rival, noise included (infinite where there is none)."""
+
+    token: int
+    probability: float
+    margin: float
+
+
+def weigh_choices(logits: Tensor, positions: list[Position]) -> list[Choice]:
+    """As choose_tokens, with what tells how sure the choices are: logits [N, V], N positions -> N choices.
+
+    Rivals are looked for among the 16 likeliest tokens.
+    """
+    scores = _processed(logits, positions)
+    tokens = _choose(scores, positions)
+    chosen = torch.tensor(tokens, device=scores.device)[:, None]  # [N, 1]
+    scores = scores.to(torch.promote_types(scores.dtype, torch.float32))
+    log_q = scores.gather(1, chosen) - scores.logsumexp(-1, keepdim=True)
+    best = scores.topk(min(_RIVALS, scores.shape[1]))
+    ids = torch.cat([chosen, best.indices], 1)  # [N, 1 + rivals]
+    values = torch.cat([scores.gather(1, chosen), best.values.masked_fill(best.indices == chosen, _NEVER)], 1).double()
+    noisy = [i for i, p in enumerate(positions) if p.sequence.params.temperature > 0]
+    if noisy:
+        values[noisy] += noise.gumbels([positions[i].sequence.seed for i in noisy], [positions[i].index for i in noisy], ids[noisy])
+    margins: list[float] = (values[:, 0] - values[:, 1:].amax(1)).tolist()
+    return [Choice(token, q, m) for token, q, m in zip(tokens, log_q[:, 0].exp().tolist(), margins, strict=True)]
+
+
+def _processed(logits: Tensor, positions: list[Position]) -> Tensor:
+    """log p up to a constant at each position: [N, V]; the logits themselves where nothing is asked for but the likeliest token."""
     if all(p.sequence.params.plain_greedy for p in positions):
-        greedy: list[int] = logits.argmax(-1).tolist()
-        return greedy
-    scores = torch.stack([process(row, p) for row, p in zip(logits, positions, strict=True)])  # [N, V]
+        return logits
+    return torch.stack([process(row, p) for row, p in zip(logits, positions, strict=True)])
+
+
+def _choose(scores: Tensor, positions: list[Position]) -> list[int]:
     chosen: list[int] = scores.argmax(-1).tolist()
     noisy = [i for i, p in enumerate(positions) if p.sequence.params.temperature > 0]
     if noisy:
@@ -105,15 +143,6 @@ def _top_p_border(scores: Tensor, top_p: float) -> Tensor:
             inside = int((mass < top_p).sum())
             return best[min(inside, size - 1)]
         size = min(size * 8, scores.shape[0])
-
-
-def choice_probability(logits: Tensor, tokens: list[int], params: list[SamplingParams]) -> list[float]:
-    """The model's own probability of each chosen token, at the request's temperature: logits [N, V] -> N numbers."""
-    temperatures = torch.tensor([p.temperature or 1.0 for p in params], device=logits.device)
-    scores = logits.float() / temperatures[:, None]
-    chosen = scores.gather(1, torch.tensor(tokens, device=logits.device)[:, None])[:, 0]
-    result: list[float] = (chosen - scores.logsumexp(-1)).exp().tolist()
-    return result
 
 
 def token_logprob(logits: Tensor, token: int, count: int) -> TokenLogprob:

@@ -9,19 +9,19 @@ from pathlib import Path
 import pytest
 
 import covey
-from covey.bench import machine
+from covey import provenance
 
 
 def test_facts_are_json_and_not_empty() -> None:
-    assert json.loads(json.dumps(machine.machine()))["memory_gib"] > 0
-    assert machine.machine()["cpu"]
-    assert machine.versions()["torch"]
-    assert machine.versions()["covey"] == covey.__version__
+    assert json.loads(json.dumps(provenance.machine()))["memory_gib"] > 0
+    assert provenance.machine()["cpu"]
+    assert provenance.versions()["torch"]
+    assert provenance.versions()["covey"] == covey.__version__
 
 
 def test_the_command_can_be_pasted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.argv", ["/somewhere/bin/covey", "bench", "--prompts", "my prompts.jsonl"])
-    assert machine.command() == "covey bench --prompts 'my prompts.jsonl'"
+    assert provenance.command() == "covey bench --prompts 'my prompts.jsonl'"
 
 
 def test_the_commit_is_that_of_the_sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -35,17 +35,17 @@ def test_the_commit_is_that_of_the_sources(tmp_path: Path, monkeypatch: pytest.M
         identity = ["-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false"]
         return subprocess.run(["git", *identity, *arguments], cwd=tmp_path, check=True, capture_output=True, text=True).stdout.strip()
 
-    assert machine.commit() is None
+    assert provenance.commit() is None
     git("init", "--quiet")
-    assert machine.commit() is None
+    assert provenance.commit() is None
     git("add", ".")
     git("commit", "--quiet", "-m", "first")
     head = git("rev-parse", "HEAD")
-    assert machine.commit() == head
+    assert provenance.commit() == head
     (tmp_path / "notes.txt").write_text("not a source of covey")
-    assert machine.commit() == head
+    assert provenance.commit() == head
     module.write_text("changed = 1")
-    assert machine.commit() == head + "+changes"
+    assert provenance.commit() == head + "+changes"
 
 
 def test_covey_installed_within_another_checkout_is_not_of_its_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -58,4 +58,4 @@ def test_covey_installed_within_another_checkout_is_not_of_its_commit(tmp_path: 
     package.mkdir(parents=True)
     (package / "__init__.py").write_text("")
     monkeypatch.setattr(covey, "__file__", str(package / "__init__.py"))
-    assert machine.commit() is None
+    assert provenance.commit() is None

@@ -1,0 +1,72 @@
+"""One target as it is served: its engine, and how prompts become what the engine runs.
+
+Knows nothing of other targets, of threads or of who asks.
+
+    served.engine.add(served.generations(served.encode("Hello"), SamplingParams(), listener)[0])
+"""
+
+from __future__ import annotations
+
+import itertools
+import secrets
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from covey import noise
+from covey.config import EngineConfig
+from covey.control import FixedLength
+from covey.engine.engine import Engine
+from covey.engine.generation import Event, Generation
+from covey.engine.text import OutputText
+from covey.errors import CoveyError
+from covey.model.tokenizer import TextStream
+from covey.pipeline import Serial
+from covey.sampling_params import SamplingParams
+from covey.types import Drafter, Prompt, Sequence
+
+_numbers = itertools.count()  # sequences and requests are told apart by them, whatever target they are for
+
+
+class Served:
+    """A target under the name that requests call it by."""
+
+    def __init__(self, name: str, target: Any, drafter: Drafter | None, max_model_len: int, config: EngineConfig) -> None:
+        self.name, self.target, self.drafter, self.max_model_len = name, target, drafter, max_model_len
+        self.tokenizer = target.tokenizer
+        controller = FixedLength(config.num_speculative_tokens if drafter else 0)
+        self.engine = Engine(Serial(target, drafter), controller, config.max_num_seqs, config.prefill_chunk)
+
+    def encode(self, prompt: Prompt) -> list[int]:
+        """Token ids of a prompt: text, token ids, or chat messages. Raises CoveyError when it does not fit the target."""
+        if isinstance(prompt, str):
+            ids = self.tokenizer.encode(prompt)
+        elif isinstance(prompt, list) and prompt and isinstance(prompt[0], dict):
+            ids = self.tokenizer.apply_chat(prompt)
+        elif isinstance(prompt, list) and all(isinstance(t, int) and not isinstance(t, bool) for t in prompt):
+            ids = list(prompt)
+        else:
+            raise CoveyError(f"prompt is a {type(prompt).__name__}: it must be a string, a list of token ids, or a list of chat messages")
+        if not ids:
+            raise CoveyError("prompt has no tokens: give at least one")
+        if wrong := [t for t in ids if not 0 <= t < self.target.vocab_size]:
+            raise CoveyError(f"prompt holds token id {wrong[0]}: ids must be from 0 to {self.target.vocab_size - 1}")
+        if len(ids) >= self.max_model_len:
+            raise CoveyError(f"prompt has {len(ids)} tokens: max_model_len={self.max_model_len} must leave room for one more; shorten it")
+        return ids
+
+    def generations(self, ids: list[int], params: SamplingParams, listener: Callable[[Event], None]) -> list[Generation]:
+        """The n completions of one request, ready for the engine. Raises ValueError for ids beyond the vocabulary."""
+        params.check_vocabulary(self.target.vocab_size)
+        room = self.max_model_len - len(ids)
+        params = replace(params, max_tokens=min(params.max_tokens, room), min_tokens=min(params.min_tokens, room))
+        request_seed = secrets.randbits(63) if params.seed is None else params.seed
+        end_ids = frozenset(params.stop_token_ids) | (frozenset() if params.ignore_eos else self.target.end_ids)
+        request_id = f"r{next(_numbers)}"
+        made = []
+        for index in range(params.n):
+            seed = noise.sequence_seed(request_seed, ids, index)
+            sequence = Sequence(next(_numbers), tuple(ids), params, seed, request_id, index, end_ids, target=self.name)
+            text = OutputText(TextStream(self.tokenizer), params.stop)
+            made.append(Generation(sequence, text, listener, logprobs=None if params.logprobs is None else []))
+        return made
