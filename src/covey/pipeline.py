@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import dataclass, replace
+from typing import Any
 
 from covey.types import Draft, Drafter, Sequence, Target, Verdict, Work
 
@@ -46,7 +47,7 @@ class Serial:
         began = time.perf_counter()
         works = self._draft(works, lengths)
         drafted = time.perf_counter()
-        verdicts = self.target.verify(works)
+        verdicts = self.target.verify(works, self._give if self._drafter_wants_hidden else None)
         return Outcome(works, verdicts, drafted - began, time.perf_counter() - drafted)
 
     def commit(self, sequence: Sequence, draft: Draft, accepted: int) -> None:
@@ -88,6 +89,13 @@ class Serial:
             if token in sequence.end_ids:
                 break
         return draft.cut(usable)
+
+    @property
+    def _drafter_wants_hidden(self) -> bool:
+        return self.drafter is not None and self.drafter.wants_hidden and self._failures < _FAILURES_BEFORE_REST
+
+    def _give(self, sequence: Sequence, start: int, hidden: Any) -> None:
+        self._tell("receive", sequence, start, hidden)
 
     def _tell(self, what: str, *arguments: object) -> None:
         if self.drafter is None:

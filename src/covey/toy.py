@@ -8,6 +8,9 @@ repeats itself now and then. Everything around it (sampling, verification, rows)
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -67,6 +70,7 @@ class ToyTarget:
     name = "toy"
     device, dtype = "cpu", "float64"
     parameter_bytes = 0
+    hidden_size = 0
 
     def __init__(self, seed: int = 0, sharpness: float = 2.0, max_model_len: int = 4096) -> None:
         self.tokenizer = ToyTokenizer()
@@ -96,7 +100,8 @@ class ToyTarget:
     def stop(self, sequence: Sequence) -> None:
         self.rows.close(sequence.id)
 
-    def verify(self, works: list[Work]) -> list[Verdict | None]:
+    def verify(self, works: list[Work], give: Callable[[Sequence, int, Any], None] | None = None) -> list[Verdict | None]:
+        """There are no hidden states to give."""
         return [self._verify(work) for work in works]
 
     def _verify(self, work: Work) -> Verdict | None:

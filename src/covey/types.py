@@ -7,6 +7,7 @@ This module knows nothing of models, tensors or scheduling; everything else impo
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from collections.abc import Sequence as Seq
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -118,16 +119,11 @@ class Draft:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the target says of a draft: how many of its tokens it accepts, and those tokens plus exactly one more.
-
-    hidden, when a drafter asked for it, holds the target's last hidden states of the positions that were fed and
-    accepted, [accepted + 1, hidden_size].
-    """
+    """What the target says of a draft: how many of its tokens it accepts, and those tokens plus exactly one more."""
 
     accepted: int
     tokens: tuple[int, ...]
     logprobs: tuple[TokenLogprob, ...] | None = None
-    hidden: Any = None
 
     def __post_init__(self) -> None:
         if len(self.tokens) != self.accepted + 1:
@@ -183,7 +179,7 @@ class Host:
     tokenizer offers encode, decode and `differences(other)`; max_tokens is the most positions that all of this target's
     sequences together may hold, so a drafter with a cache of its own can size it. target is the name that the target is
     served under, which its sequences carry; model is that of its weights, by which a drafter may know settings that were
-    calibrated for it.
+    calibrated for it. hidden_size is that of the hidden states that the target can give; 0 for one that gives none.
     """
 
     tokenizer: Any
@@ -196,6 +192,7 @@ class Host:
     end_ids: frozenset[int] = frozenset()
     target: str = ""
     model: str = ""
+    hidden_size: int = 0
 
 
 @runtime_checkable
@@ -206,11 +203,13 @@ class Drafter(Protocol):
     not change the sequence. Whatever it proposes, the text stays the target's: it can only cost or save time.
 
     serves_several says that it may be bound to several targets, one after another, and then drafts for the sequences of
-    all of them; sequence.target tells whose.
+    all of them; sequence.target tells whose. wants_hidden asks the target for its hidden states; a drafter must be able to do
+    without those that it was not given.
     """
 
     name: str = "drafter"
     serves_several: bool = False
+    wants_hidden: bool = False
 
     @property
     def bytes_per_token(self) -> int:
@@ -228,6 +227,10 @@ class Drafter(Protocol):
     def propose(self, sequences: list[Sequence], lengths: list[int]) -> list[Draft]:
         """One draft for each sequence, of at most the given length (at least 1); shorter or empty is fine."""
         raise NotImplementedError
+
+    def receive(self, sequence: Sequence, start: int, hidden: Any) -> None:
+        """The target's last hidden states at positions start, start + 1, ..., which stand: [n, hidden_size]. Before `commit`."""
+        return None
 
     def commit(self, sequence: Sequence, draft: Draft, accepted: int) -> None:
         """The target accepted so many tokens of the draft; sequence.tokens already holds them and the one more."""
@@ -268,6 +271,7 @@ class Target(Protocol):
     """The model whose output is reproduced. Full logits never cross this seam.
 
     rows is the accounting of its KV cache (a `rows.RowPool`): the scheduler asks it for room, the target reads it.
+    hidden_size is that of the hidden states that it can give; 0 for a target that gives none.
     """
 
     name: str
@@ -276,11 +280,16 @@ class Target(Protocol):
     rows: Any
     tokenizer: Any
     end_ids: frozenset[int]
+    hidden_size: int
 
     def start(self, sequence: Sequence) -> None: ...
 
-    def verify(self, works: list[Work]) -> list[Verdict | None]:
-        """One pass over all works; a verdict for each work that is complete, None for a prompt still in prefill."""
+    def verify(self, works: list[Work], give: Callable[[Sequence, int, Any], None] | None = None) -> list[Verdict | None]:
+        """One pass over all works; a verdict for each work that is complete, None for a prompt still in prefill.
+
+        give, where it is asked for, is called for each work with the last hidden states of the positions that it fed and that
+        stand: a drafter's `receive`.
+        """
         ...
 
     def stop(self, sequence: Sequence) -> None: ...

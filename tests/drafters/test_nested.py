@@ -14,6 +14,7 @@ from covey.drafters import NestedDrafter
 from covey.errors import CoveyError, UnsupportedError
 from covey.model.load import load
 from covey.model.nested import Calibration, NestedDraft, add_calibration
+from covey.model.target import LocalTarget
 from covey.types import Round
 
 KIND = {"dtype": "float64", "device": "cpu"}
@@ -27,11 +28,25 @@ def target(tiny) -> str:
 
 @pytest.fixture(scope="module")
 def folder(target, tmp_path_factory):
-    """An untrained draft: the target's first layers, some tokens unknown to it."""
+    """An untrained draft: the target's layers, some tokens unknown to it."""
     place = tmp_path_factory.mktemp("nested")
     base = load(target, attention="sdpa", **KIND)
     NestedDraft.of(base, 4, (1, 2, 4), tokens=list(range(3, 120))).save(place, dtype=torch.float64)
     return place
+
+
+@pytest.fixture(scope="module")
+def self_folder(target, tmp_path_factory):
+    """An untrained draft that reads the target's hidden states."""
+    place = tmp_path_factory.mktemp("self")
+    base = load(target, attention="sdpa", **KIND)
+    NestedDraft.of(base, 3, (1, 2, 3), tokens=list(range(3, 120)), kind="self").save(place, dtype=torch.float64)
+    return place
+
+
+@pytest.fixture
+def either(request, folder, self_folder):
+    return {"standalone": folder, "self": self_folder}[request.param]
 
 
 def generate(target, drafters, params, **options):
@@ -56,10 +71,11 @@ class RandomDepths(NestedDrafter):
     "options", [{}, {"temperature": 0.8, "seed": 3}, {"temperature": 1.2, "top_p": 0.8, "repetition_penalty": 1.3, "seed": 1}]
 )
 @pytest.mark.parametrize("thresholds", [(0.0, 0.0), (1.0, 1.0), (0.5, 0.5), (1.0, 0.0), "random"])
-def test_the_text_is_plains_at_any_threshold(thresholds, options, target, folder):
+@pytest.mark.parametrize("either", ["standalone", "self"], indirect=True)
+def test_the_text_is_plains_at_any_threshold(either, thresholds, options, target):
     params = SamplingParams(max_tokens=40, ignore_eos=True, **options)
     plain, _ = generate(target, [], params)
-    drafter = RandomDepths(folder, **KIND) if thresholds == "random" else NestedDrafter(folder, thresholds=thresholds, **KIND)
+    drafter = RandomDepths(either, **KIND) if thresholds == "random" else NestedDrafter(either, thresholds=thresholds, **KIND)
     drafted, rounds = generate(target, [drafter], params)
     assert drafted == plain
     assert any(r.drafted for r in rounds)
@@ -95,6 +111,59 @@ def test_an_exit_drafts_what_its_layers_say(number, target, folder):
             checked += 1
         text += r.tokens
     assert checked > 10
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_a_self_draft_reads_the_targets_hidden_states_and_then_its_own(number, target, self_folder):
+    """Each drafted token is what the draft says, given what the target left before the draft began, and guesses from there on."""
+    base = load(target, attention="sdpa", **KIND)
+    whole = NestedDraft.load(self_folder, base)
+    thresholds = tuple(1.0 if i < number else 0.0 for i in range(2))
+    text, checked = list(PROMPTS[2]), 0
+    with LLM(target, drafters=[NestedDrafter(self_folder, thresholds=thresholds, **KIND)], prefill_chunk=16, **KIND) as llm:
+        rounds: list[Round] = []
+        llm.observe(rounds.append)
+        llm.generate(text, SamplingParams(max_tokens=20, ignore_eos=True))
+    assert not next(r for r in rounds if r.tokens).drafted  # the end of the prompt is not yet read by then
+    for r in rounds:
+        with torch.inference_mode():
+            left = base.model.model(torch.tensor([text])).last_hidden_state
+            gift = torch.nn.functional.pad(left[:, :-1], (0, 0, 1, 0))
+            for i, token in enumerate(r.drafted):
+                hidden = whole.hidden_states(torch.tensor([text + list(r.drafted[:i])]), gift=gift)[number][:, -1:]
+                assert whole.tokens[whole.head(hidden[0, 0]).argmax()] == token
+                gift = torch.cat([gift, hidden], 1)
+                checked += 1
+        text += r.tokens
+    assert checked > 10
+
+
+class Forgetful(NestedDrafter):
+    """Is not given every other hidden state."""
+
+    def receive(self, sequence, start, hidden):
+        if (start // 3) % 2:
+            super().receive(sequence, start, hidden)
+
+
+def test_hidden_states_that_were_not_given_are_done_without(target, self_folder):
+    params = SamplingParams(max_tokens=40, ignore_eos=True)
+    drafted, rounds = generate(target, [Forgetful(self_folder, **KIND)], params)
+    assert drafted == generate(target, [], params)[0]
+    assert any(r.drafted for r in rounds)
+
+
+def test_a_self_draft_serves_the_target_that_it_reads_alone(target, self_folder, tiny):
+    with pytest.raises(UnsupportedError, match="serves one target only"):
+        LLM(targets={"a": target, "b": target}, drafters=[NestedDrafter(self_folder, **KIND)], **KIND)
+
+    class Mute(LocalTarget):
+        def __init__(self) -> None:
+            super().__init__(load(target, **KIND))
+            self.hidden_size = 0
+
+    with pytest.raises(UnsupportedError, match="gives no hidden states; use a standalone draft"):
+        LLM(Mute(), drafters=[NestedDrafter(self_folder, **KIND)], **KIND)
 
 
 def test_confidence_is_learned_from_what_came_of_choices(target, folder):

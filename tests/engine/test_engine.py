@@ -30,11 +30,11 @@ class FailingTarget(ToyTarget):
 
     passes = 0
 
-    def verify(self, works):
+    def verify(self, works, give=None):
         self.passes += 1
         if self.passes == 5:
             raise MemoryError("deliberate")
-        return super().verify(works)
+        return super().verify(works, give)
 
 
 def nothing_left(llm) -> bool:

@@ -16,7 +16,7 @@ from safetensors.numpy import load_file, save_file
 
 from covey.drafters.confidence import features
 from covey.drafters.nested import NestedDrafter
-from covey.drafters.stepwise import Growing, room_for
+from covey.drafters.stepwise import Growing
 from covey.llm import LLM
 from covey.model.sampling import Choice
 from covey.sampling_params import SamplingParams
@@ -69,7 +69,7 @@ class WatchedDrafter(NestedDrafter):
     def propose(self, sequences: list[Sequence], lengths: list[int]) -> list[Draft]:
         if self.notes is None:
             return super().propose(sequences, lengths)
-        growing = [Growing(s, len(s.tokens), room_for(self.runner.rows, s, 1, self.max_position)) for s in sequences]
+        growing = [Growing(s, len(s.tokens), self.room(s, 1)) for s in sequences]
         growing = [draft for draft in growing if draft.length]
         for draft in growing:
             self._catch_up(draft.sequence)

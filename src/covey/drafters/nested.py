@@ -4,6 +4,9 @@ Runs to the first exit; while the estimated probability that the choice there is
 runs on to the next one. Layers that were skipped catch up in one batch, from hidden states that were kept, the next
 time that the sequence goes so deep. Sequences of a batch may stop at different exits.
 
+A draft that reads the target's hidden states (see model/nested.py) takes its own in their stead along a draft, and reads what
+was accepted once more with the target's, in the first pass of the next draft.
+
     LLM("smollm2", drafters=[NestedDrafter("draft-folder")])
 
 S2D, Sorted Speculative Decoding (arXiv 2407.01955, section 3.2); the choice by shared noise, the estimates and their
@@ -38,11 +41,50 @@ class _Evidence:
     estimate: float
 
 
+class _Gifts:
+    """The target's hidden states of one sequence, by position, from the first that is still of use."""
+
+    def __init__(self, like: Tensor) -> None:
+        self._none = like.new_zeros(1, like.shape[-1])  # for positions that nothing was given for
+        self._start = 0
+        self._held = like.new_zeros(0, like.shape[-1])
+
+    @property
+    def stop(self) -> int:
+        return self._start + len(self._held)
+
+    def add(self, start: int, hidden: Tensor) -> None:
+        """What the target left at positions from `start` on; anything from there on that was held is replaced."""
+        before = self.of(self._start, min(start, self.stop))
+        if start > self._start + len(before):  # a gap: what was held is of no use to what follows
+            self._start, before = start, before[:0]
+        self._held = torch.cat([before, hidden.to(self._none)])
+
+    def of(self, start: int, stop: int) -> Tensor:
+        """Positions start .. stop - 1, zeros where nothing was given: [stop - start, H]."""
+        first, last = max(start, self._start), min(stop, self.stop)
+        if first >= last:
+            return self._none.expand(max(0, stop - start), -1)
+        held = self._held[first - self._start : last - self._start]
+        return torch.cat([self._none.expand(first - start, -1), held, self._none.expand(stop - last, -1)])
+
+    def drop(self, position: int) -> None:
+        """Forget what was left before a position."""
+        if position > self._start:
+            self._held, self._start = self._held[position - self._start :], position
+
+
 class _Depths:
-    """How far one sequence is cached at each stage, and what the stages left where the next one has not been yet."""
+    """How far one sequence is cached at each stage, and what the stages left where the next one has not been yet.
+
+    firm: positions that the first stage read in the company of the target's own hidden states. guess: what it takes for the
+    target's at the last position drafted.
+    """
 
     def __init__(self, stages: int) -> None:
         self.cached = [0] * stages
+        self.firm = 0
+        self.guess: Tensor | None = None
         self.kept: list[list[Tensor]] = [[] for _ in range(stages)]  # for each stage, what the one before left: [n, H] each
 
     def shorten(self, length: int) -> None:
@@ -101,15 +143,22 @@ class NestedDrafter(Stepwise):
         self.parameter_bytes = sum(p.numel() * p.element_size() for p in nested.parameters())
         name, limit = f"nested:{folder.name}", int(layers.max_position_embeddings)
         super().__init__(name, ExitRunner(nested), loaded.tokenizer, self.config.vocab_size, limit)
+        self.wants_hidden = self.runner.wants_gift
+        self.serves_several = not self.wants_hidden
         self.given = thresholds
         self.calibrations: dict[str, Calibration] = {}  # by target
         self.confidences: dict[str, Confidence] = {}
         self._depths: dict[int, _Depths] = {}
+        self._gifts: dict[int, _Gifts] = {}
 
     def bind(self, host: Host) -> None:
         super().bind(host)
         if self.vocab_size > host.vocab_size:
             raise UnsupportedError(f"drafter {self.name!r} knows {self.vocab_size} tokens, the target only {host.vocab_size}")
+        if self.wants_hidden and host.hidden_size != self.runner.hidden_size:
+            given = f"has hidden states of size {host.hidden_size}" if host.hidden_size else "gives no hidden states"
+            why = f"it reads hidden states of {self.config.base!r}, of size {self.runner.hidden_size}, and {host.model!r} {given}"
+            raise UnsupportedError(f"drafter {self.name!r}: {why}; use a standalone draft, or train one for this target")
         self.calibrate(host.target, self._calibration(host))
 
     def calibrate(self, target: str, found: Calibration) -> None:
@@ -125,28 +174,46 @@ class NestedDrafter(Stepwise):
     def start(self, sequence: Sequence) -> None:
         super().start(sequence)
         self._depths[sequence.id] = _Depths(self.runner.num_stages)
+        if self.wants_hidden:
+            self._gifts[sequence.id] = _Gifts(torch.empty(0, self.runner.hidden_size, dtype=self.runner.dtype, device=self.runner.device))
 
     def stop(self, sequence: Sequence) -> None:
         super().stop(sequence)
         self._depths.pop(sequence.id, None)
+        self._gifts.pop(sequence.id, None)
 
     def close(self) -> None:
         self._depths.clear()
+        self._gifts.clear()
         super().close()
+
+    def receive(self, sequence: Sequence, start: int, hidden: Tensor) -> None:
+        """Keep what the target left until it has been read."""
+        self._gifts[sequence.id].add(start, hidden)
 
     def propose(self, sequences: list[Sequence], lengths: list[int]) -> list[Draft]:
         """As Stepwise, no longer than was found to pay."""
         caps = [self.calibrations[sequence.target].num_tokens for sequence in sequences]
         return super().propose(sequences, [min(length, cap) for length, cap in zip(lengths, caps, strict=True)])
 
+    def room(self, sequence: Sequence, length: int) -> int:
+        """As Stepwise; nothing while the target's hidden states do not reach to the end of what it has read."""
+        if self.wants_hidden and self._gifts[sequence.id].stop < len(sequence.tokens) - 1:
+            return 0
+        return super().room(sequence, length)
+
     def cached(self, sequence: Sequence) -> int:
         return self._depths[sequence.id].cached[0]
 
     def read(self, sequence: Sequence, start: int, tokens: list[int]) -> None:
-        self._depths[sequence.id].left(0, self.runner.run(0, [Feed(self.runner.rows[sequence.id], start, tokens, 0)]))
+        feed = Feed(self.runner.rows[sequence.id], start, tokens, 0)
+        gift = self._given(sequence, start, len(tokens)) if self.wants_hidden else None
+        self._depths[sequence.id].left(0, self.runner.run(0, [feed], gift))
 
     def rewind(self, sequence: Sequence, length: int) -> None:
-        self._depths[sequence.id].shorten(length)
+        """As told; and what was read without the target's own hidden states is to be read again."""
+        depths = self._depths[sequence.id]
+        depths.shorten(min(length, depths.firm) if self.wants_hidden else length)
 
     def learn(self, draft: Growing, right: int) -> None:
         """How far each exit's estimates can be trusted: up to the first miss."""
@@ -173,18 +240,40 @@ class NestedDrafter(Stepwise):
 
     def choices(self, stage: int, growing: list[Growing]) -> list[Choice]:
         """Run one stage over all positions that it has not seen, and what its exit chooses next in each draft."""
-        feeds, held = [], []
+        feeds, given = [], []
         for draft in growing:
             depths = self._depths[draft.sequence.id]
             start = depths.cached[stage]
             feeds.append(Feed(self.runner.rows[draft.sequence.id], start, draft.unseen(start), 0))
             if stage:
-                held.append(depths.held(stage))
-        left = self.runner.run(stage, feeds, torch.cat(held) if stage else None).split([len(feed.tokens) for feed in feeds])
+                given.append(depths.held(stage))
+            elif self.wants_hidden:
+                given.append(self._gift(draft, start))
+        left = self.runner.run(stage, feeds, torch.cat(given) if given else None).split([len(feed.tokens) for feed in feeds])
         for draft, hidden in zip(growing, left, strict=True):
             self._depths[draft.sequence.id].left(stage, hidden)
-        logits = self.runner.logits(torch.stack([hidden[-1] for hidden in left]))
+        last = torch.stack([hidden[-1] for hidden in left])
+        if self.wants_hidden:
+            for draft, guess in zip(growing, self.runner.gift(last), strict=True):
+                self._depths[draft.sequence.id].guess = guess[None]
+        logits = self.runner.logits(last)
         return weigh_choices(self.fit(logits, growing[0].sequence), [Position(d.sequence, tuple(d.tokens)) for d in growing])
+
+    def _gift(self, draft: Growing, start: int) -> Tensor:
+        """What the first stage is given from position `start` on: the target's hidden states, or a guess along the draft."""
+        depths = self._depths[draft.sequence.id]
+        if draft.tokens:
+            assert depths.guess is not None
+            return depths.guess
+        depths.firm = draft.start
+        return self._given(draft.sequence, start, draft.start - start)
+
+    def _given(self, sequence: Sequence, start: int, count: int) -> Tensor:
+        """What the target left one position before each of `count` positions from `start` on; what was before is not needed again."""
+        gifts = self._gifts[sequence.id]
+        given = gifts.of(start - 1, start - 1 + count)
+        gifts.drop(start - 1 + count)
+        return given
 
     def _asks_deeper(self, stage: int, estimate: float, target: str) -> bool:
         """1 always asks and 0 never does, whatever the estimate."""

@@ -116,8 +116,8 @@ class Stepwise(Drafter):
 
     def propose(self, sequences: list[Sequence], lengths: list[int]) -> list[Draft]:
         drafts = [
-            Growing(s, len(s.tokens), room_for(self.runner.rows, s, length, self.max_position))
-            for s, length in zip(sequences, lengths, strict=True)
+            Growing(sequence, len(sequence.tokens), self.room(sequence, length))
+            for sequence, length in zip(sequences, lengths, strict=True)
         ]
         growing = [draft for draft in drafts if draft.length > 0]
         for draft in growing:
@@ -128,6 +128,12 @@ class Stepwise(Drafter):
             self.extend(growing)
             growing = [draft for draft in growing if not draft.done]
         return [draft.draft(self.name) for draft in drafts]
+
+    def room(self, sequence: Sequence, length: int) -> int:
+        """The draft length, at most `length`, that the model's context and its cache have room for; the last token is never fed."""
+        rows, known = self.runner.rows, len(sequence.tokens)
+        length = min(length, self.max_position - known + 1)
+        return length if length > 0 and rows.reserve(rows[sequence.id], known + length - 1) else 0
 
     def extend(self, growing: list[Growing]) -> None:
         """Write one more token of each draft."""
@@ -171,9 +177,3 @@ class Stepwise(Drafter):
         if missing > 0:
             return nn.functional.pad(logits, (0, missing), value=float("-inf"))
         return logits[..., : logits.shape[-1] + missing]
-
-
-def room_for(rows: RowPool, sequence: Sequence, length: int, max_position: int) -> int:
-    """The draft length, at most `length`, that the model's context and its cache have room for; the last token is never fed."""
-    length = min(length, max_position - len(sequence.tokens) + 1)
-    return length if length > 0 and rows.reserve(rows[sequence.id], len(sequence.tokens) + length - 1) else 0

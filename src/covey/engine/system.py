@@ -141,6 +141,7 @@ class System:
             end_ids=target.end_ids,
             target=name,
             model=target.name,
+            hidden_size=target.hidden_size,
         )
 
     def _write_trace(self, happened: Round) -> None:

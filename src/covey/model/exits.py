@@ -1,7 +1,8 @@
 """Runs a nested draft stage by stage over a row-addressed KV cache: a stage is the layers between two exits.
 
-A stage takes token ids (the first) or the hidden states that the stage before left, for any rows and positions, so that
-deeper layers can be run later, or never. Knows neither requests nor thresholds nor sampling.
+A stage takes token ids (the first; with the target's gift where the draft reads one) or the hidden states that the stage
+before left, for any rows and positions, so that deeper layers can be run later, or never. Knows neither requests nor
+thresholds nor sampling.
 
     runner = ExitRunner(draft); runner.allocate(num_blocks=64)
     hidden = runner.run(0, [Feed(runner.rows[7], 0, [1, 2, 3], wanted=0)])      # [3, H]
@@ -49,9 +50,14 @@ class ExitRunner:
         return len(self._stages)
 
     @property
+    def wants_gift(self) -> bool:
+        return self.draft.fuse is not None
+
+    @property
     def bytes_per_token(self) -> int:
-        """The cache of all layers, and a hidden state between each two stages for what has not gone deeper yet."""
-        return (self.layers.elements_per_token + (self.num_stages - 1) * self.hidden_size) * self.dtype.itemsize
+        """The cache of all layers, and a hidden state before each stage but one that reads tokens alone, for what is still to be read."""
+        waiting = self.num_stages - 1 + self.wants_gift
+        return (self.layers.elements_per_token + waiting * self.hidden_size) * self.dtype.itemsize
 
     def allocate(self, num_blocks: int) -> None:
         """Take the cache: num_blocks blocks for rows, and one more that the padding of a pass writes to."""
@@ -62,19 +68,26 @@ class ExitRunner:
     def run(self, stage: int, feeds: list[Feed], hidden: Tensor | None = None) -> Tensor:
         """One stage over all feeds: what it leaves at their positions, [N, H] in the order of feeds.
 
-        hidden: [N, H], what the stage before left at these positions; None for the first stage, which reads the tokens.
+        hidden: [N, H], what the stage before left at these positions; for the first stage, which reads the tokens, the gift
+        that belongs to them, or None where the draft reads none.
         """
         placed = place(self.rows, feeds, self._min_tokens, self.device)
         with torch.inference_mode():
-            if hidden is None:
+            given = None if hidden is None else nn.functional.pad(hidden, (0, 0, 0, placed.padding))
+            if stage == 0:
                 ids = [token for feed in feeds for token in feed.tokens] + [0] * placed.padding
-                given: dict[str, Any] = {"input_ids": torch.tensor(ids, device=self.device)[None]}
-            else:
-                given = {"inputs_embeds": nn.functional.pad(hidden, (0, 0, 0, placed.padding))[None]}
+                given = self.draft.embed(torch.tensor(ids, device=self.device), given)
+            assert given is not None
             self.layers.begin(placed.current)
-            out = self._stages[stage](**given, position_ids=placed.positions[None], use_cache=False)
+            out = self._stages[stage](inputs_embeds=given[None], position_ids=placed.positions[None], use_cache=False)
         left: Tensor = out.last_hidden_state[0]
         return left[: len(left) - placed.padding]
+
+    def gift(self, hidden: Tensor) -> Tensor:
+        """What an exit's hidden state stands for as a gift where the target's is not known yet: [M, H] -> [M, H]."""
+        with torch.inference_mode():
+            normed: Tensor = self.draft.norm(hidden)
+            return normed
 
     def logits(self, hidden: Tensor) -> Tensor:
         """What an exit says, over the whole vocabulary: [M, H] -> [M, V], -inf for tokens that the draft does not know."""

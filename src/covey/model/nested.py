@@ -1,4 +1,9 @@
-"""A nested draft: the first layers of a model, trained so that the text can be read off at several depths (exits).
+"""A nested draft: some layers of a model, trained so that the text can be read off at several depths (exits).
+
+There are two kinds. A *standalone* draft begins as the first layers of its base, reads tokens, and serves any target of the
+vocabulary (S2D). A *self* draft begins as the last layers; beside each token it reads the *gift*: the hidden state that the
+target left one position before (as EAGLE does, arXiv 2401.15077), so that it need not work out anew what the target
+knows; it serves its base alone.
 
 All exits share one norm and one output matrix, which may know the frequent tokens only. The folder that it is saved in
 holds no input embedding: that is the base model's, named in the configuration with its SHA-256. Knows nothing of data,
@@ -26,7 +31,8 @@ from transformers import AutoConfig, AutoModel
 from covey.errors import CoveyError, UnsupportedError
 from covey.model.load import LoadedModel
 
-FORMAT = 1
+FORMAT = 2
+KINDS = ("standalone", "self")
 _KEY = "covey_nested"  # in config.json, beside what transformers knows of the layers
 _EMBEDDING = "decoder.embed_tokens."
 
@@ -54,13 +60,15 @@ class NestedConfig:
     """What a nested draft is, beyond its layers.
 
     exits: depths at which tokens are read off, ascending, the last one all layers. vocab_size: of the base. base and
-    embedding_sha256: the model whose input embedding is used. calibrations: by target. training: how it came about.
+    embedding_sha256: the model whose input embedding is used. kind: see above. calibrations: by target. training: how it came
+    about.
     """
 
     exits: tuple[int, ...]
     vocab_size: int
     base: str
     embedding_sha256: str
+    kind: str = "standalone"
     calibrations: dict[str, Calibration] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
     format: int = FORMAT
@@ -70,6 +78,8 @@ class NestedConfig:
         """Raises KeyError, TypeError or ValueError for what is none."""
         calibrations = {target: Calibration.from_json(each) for target, each in held.pop("calibrations", {}).items()}
         config = cls(**{**held, "exits": tuple(held["exits"]), "calibrations": calibrations})
+        if config.kind not in KINDS:
+            raise ValueError(f"its kind is {config.kind!r}, not one of {', '.join(KINDS)}")
         for target, found in calibrations.items():
             if len(found.thresholds) != len(config.exits) - 1 or len(found.confidence) != len(config.exits):
                 raise ValueError(f"the calibration for {target!r} does not have the draft's {len(config.exits)} exits")
@@ -77,7 +87,8 @@ class NestedConfig:
 
 
 class NestedDraft(nn.Module):
-    """Layers with exits. tokens: the ids that the output matrix knows, ascending, int64 [N]."""
+    """Layers with exits. tokens: the ids that the output matrix knows, ascending, int64 [N]. fuse: of a self draft, makes one
+    input of a token's embedding and the gift."""
 
     tokens: Tensor
 
@@ -85,34 +96,60 @@ class NestedDraft(nn.Module):
         super().__init__()
         decoder.norm = nn.Identity()  # an exit reads what a layer leaves; the shared norm comes behind every one of them
         self.decoder, self.norm, self.head, self.config = decoder, norm, head, config
+        width = head.in_features
+        self.fuse = nn.Linear(2 * width, width, bias=False, dtype=head.weight.dtype) if config.kind == "self" else None
         self.register_buffer("tokens", tokens)
 
     @classmethod
-    def of(cls, base: LoadedModel, layers: int, exits: tuple[int, ...], tokens: list[int] | None = None) -> NestedDraft:
-        """The first layers of a model, its norm and the rows of its output matrix for `tokens` (None: all), all as they are.
+    def of(
+        cls, base: LoadedModel, layers: int, exits: tuple[int, ...], tokens: list[int] | None = None, kind: str = "standalone"
+    ) -> NestedDraft:
+        """Layers of a model, its norm and the rows of its output matrix for `tokens` (None: all), all as they are.
 
         Raises CoveyError for exits that do not fit, UnsupportedError for a model whose layers cannot be taken apart.
         """
+        if kind not in KINDS:
+            raise CoveyError(f"kind={kind!r}: kind must be one of {', '.join(KINDS)}")
         if not exits or list(exits) != sorted(set(exits)) or exits[0] < 1 or exits[-1] != layers:
             raise CoveyError(f"exits={exits}: exits must ascend from at least 1 to the number of layers, {layers}")
         decoder: Any = base.model.get_decoder()
         _check_parts(base, decoder)
         if layers > len(decoder.layers):
             raise CoveyError(f"layers={layers}: {base.name!r} has {len(decoder.layers)} layers; take at most so many")
-        first = _empty_decoder(_first_layers(base.config, layers), base.dtype)
-        first.load_state_dict(decoder.state_dict(), strict=False)
+        numbers = range(layers) if kind == "standalone" else range(len(decoder.layers) - layers, len(decoder.layers))
+        taken = _empty_decoder(_some_layers(base.config, numbers), base.dtype)
+        taken.embed_tokens.load_state_dict(decoder.embed_tokens.state_dict())
+        for mine, number in zip(taken.layers, numbers, strict=True):
+            mine.load_state_dict(decoder.layers[number].state_dict())
         output = base.model.get_output_embeddings().weight
         kept = torch.arange(output.shape[0]) if tokens is None else torch.tensor(sorted(set(tokens)))
         head = nn.Linear(output.shape[1], len(kept), bias=False, dtype=base.dtype)
         head.weight.data.copy_(output[kept])
-        config = NestedConfig(exits, output.shape[0], base.name, _digest(first.embed_tokens.weight))
-        draft = cls(first, copy.deepcopy(decoder.norm), head, kept, config).to(base.device)
+        config = NestedConfig(exits, output.shape[0], base.name, _digest(taken.embed_tokens.weight), kind)
+        draft = cls(taken, copy.deepcopy(decoder.norm), head, kept, config).to(base.device)
+        if draft.fuse is not None:
+            half = torch.eye(head.in_features, dtype=base.dtype, device=base.device) / 2
+            draft.fuse.weight.data.copy_(torch.cat([half, half], 1))  # the mean of embedding and gift, to begin with
         return draft.requires_grad_(True)
 
-    def hidden_states(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> list[Tensor]:
-        """Normed hidden states at every exit: input_ids [B, T] -> for each exit [B, T, H]."""
-        out = self.decoder(input_ids=input_ids, attention_mask=attention_mask, output_hidden_states=True, use_cache=False)
+    def hidden_states(self, input_ids: Tensor, attention_mask: Tensor | None = None, gift: Tensor | None = None) -> list[Tensor]:
+        """Normed hidden states at every exit: input_ids [B, T] -> for each exit [B, T, H].
+
+        gift: of a self draft, at each position what the target left one before, [B, T, H].
+        """
+        out = self.decoder(
+            inputs_embeds=self.embed(input_ids, gift), attention_mask=attention_mask, output_hidden_states=True, use_cache=False
+        )
         return [self.norm(out.hidden_states[depth]) for depth in self.config.exits]
+
+    def embed(self, input_ids: Tensor, gift: Tensor | None = None) -> Tensor:
+        """What the first layer reads: input_ids [...] and, of a self draft, the gift [..., H] -> [..., H]."""
+        embedded: Tensor = self.decoder.embed_tokens(input_ids)
+        if self.fuse is None:
+            return embedded
+        assert gift is not None
+        fused: Tensor = self.fuse(torch.cat([embedded, gift.to(embedded.dtype)], -1))
+        return fused
 
     def positions(self, ids: Tensor) -> Tensor:
         """Where token ids stand in the output matrix, -1 for those that it does not know: any shape -> the same."""
@@ -196,12 +233,12 @@ def _check_parts(base: LoadedModel, decoder: nn.Module) -> None:
         raise UnsupportedError(f"base {base.name!r}: {why}; name another")
 
 
-def _first_layers(config: Any, layers: int) -> Any:
-    """The configuration of a model's first layers."""
+def _some_layers(config: Any, numbers: range) -> Any:
+    """The configuration of some of a model's layers."""
     shorter = copy.deepcopy(config)
-    shorter.num_hidden_layers = layers
+    shorter.num_hidden_layers = len(numbers)
     if getattr(shorter, "layer_types", None):
-        shorter.layer_types = shorter.layer_types[:layers]
+        shorter.layer_types = [shorter.layer_types[number] for number in numbers]
     return shorter
 
 

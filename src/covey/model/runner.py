@@ -129,6 +129,19 @@ class ModelRunner:
         Every row must have been reserved up to its last position. Keys and values of the fed positions are written;
         `row.length` is the caller's to set.
         """
+        return self._forward(feeds)
+
+    def forward_hidden(self, feeds: list[Feed]) -> tuple[Tensor, Tensor]:
+        """The same, with the last hidden states of all fed tokens: [N, hidden size] in the order of feeds."""
+        kept: list[Tensor] = []
+        hook = self.model.get_decoder().register_forward_hook(lambda module, given, out: kept.append(out.last_hidden_state[0]))
+        try:
+            logits = self._forward(feeds)
+        finally:
+            hook.remove()
+        return logits, kept[0][: sum(len(feed.tokens) for feed in feeds)]
+
+    def _forward(self, feeds: list[Feed]) -> Tensor:
         placed = place(self.rows, feeds, self._min_tokens, self.device)
         ids = [token for feed in feeds for token in feed.tokens]
         with torch.inference_mode():

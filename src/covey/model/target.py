@@ -7,6 +7,7 @@ Knows nothing of scheduling or of where drafts come from.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from torch import Tensor
@@ -30,6 +31,7 @@ class LocalTarget:
         self.end_ids = loaded.end_ids
         self.device, self.dtype = str(loaded.device), str(loaded.dtype).removeprefix("torch.")
         self.parameter_bytes = loaded.parameter_bytes
+        self.hidden_size = int(loaded.config.get_text_config().hidden_size)
         self.runner = ModelRunner(loaded, compiled)
 
     @property
@@ -49,7 +51,7 @@ class LocalTarget:
     def stop(self, sequence: Sequence) -> None:
         self.rows.close(sequence.id)
 
-    def verify(self, works: list[Work]) -> list[Verdict | None]:
+    def verify(self, works: list[Work], give: Callable[[Sequence, int, Tensor], None] | None = None) -> list[Verdict | None]:
         """One pass over all works. Afterwards each row is valid up to the last token that is committed or accepted."""
         feeds, positions = [], []
         for work in works:
@@ -57,7 +59,7 @@ class LocalTarget:
             wanted = [Position(work.sequence, work.draft.tokens[:j]) for j in range(len(work.draft) + 1)] if work.complete else []
             feeds.append(Feed(self.rows[work.sequence.id], work.start, fed, len(wanted)))
             positions += wanted
-        logits = self.runner.forward(feeds)
+        logits, hidden = self.runner.forward_hidden(feeds) if give is not None else (self.runner.forward(feeds), None)
         chosen = iter(choose_tokens(logits, positions) if positions else [])
         verdicts: list[Verdict | None] = []
         offset = 0
@@ -70,6 +72,9 @@ class LocalTarget:
             feed.row.length += verdict.accepted
             verdicts.append(self._with_logprobs(verdict, work.sequence, logits[offset : offset + feed.wanted]))
             offset += feed.wanted
+        if give is not None and hidden is not None:
+            for work, feed, left in zip(works, feeds, hidden.split([len(feed.tokens) for feed in feeds]), strict=True):
+                give(work.sequence, work.start, left[: feed.row.length - work.start])
         return verdicts
 
     @staticmethod
