@@ -1,7 +1,7 @@
 """Reads a prompt file: what kinds of work a benchmark measures, a recording answers and a calibration replays.
 
 A line of the file is a JSON object with `id`, `task` and `messages` (chat turns, the last one the user's), and perhaps
-`source`, where the prompt comes from; other keys, such as `reference`, are not read. Knows nothing of models.
+`source`, where the prompt comes from, and `reference`, an answer; other keys are not read. Knows nothing of models.
 
     prompts = read_prompts(Path("dev.jsonl.gz"), tasks=("code",))
 """
@@ -27,6 +27,7 @@ class TaskPrompt:
     task: str
     messages: tuple[Message, ...]
     source: str = ""
+    reference: str = ""
 
 
 def read_prompts(path: Path, tasks: tuple[str, ...] | None = None, skipped: Callable[[str], None] | None = None) -> list[TaskPrompt]:
@@ -79,7 +80,8 @@ def _prompt(path: Path, number: int, line: str) -> TaskPrompt:
     if not isinstance(messages, list) or not right or messages[-1]["role"] != "user":
         raise CoveyError(f"{path}, line {number}: messages must be chat turns with role and content, the last one the user's")
     turns = tuple({"role": m["role"], "content": m["content"]} for m in messages)
-    return TaskPrompt(data["id"], data["task"], turns, str(data.get("source") or ""))
+    reference = data.get("reference")
+    return TaskPrompt(data["id"], data["task"], turns, str(data.get("source") or ""), reference if isinstance(reference, str) else "")
 
 
 def _is_message(message: object) -> bool:

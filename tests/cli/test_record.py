@@ -11,7 +11,7 @@ from tests.cli.commands import TOY, run
 
 def test_answers_are_recorded_and_counted() -> None:
     write(Path("p.jsonl"), [line("a"), line("b", "code"), line("c", source="bad_1")])
-    result = run("record", "--prompts", "p.jsonl", "--output", "r", *TOY, "--max-tokens", "8", "--leave-out", "bad_*,worse_*", "--top", "2")
+    result = run("record", "--prompts", "p.jsonl", "--output", "r", *TOY, "--max-tokens", "8", "--leave-out", "bad_*,worse_*")
     texts = list(Recording(Path("r")).texts())
     assert [text.id for text in texts] == ["a", "b"]
     assert result.stdout == f"r: 2 answers, {sum(len(text.answer) for text in texts)} tokens\n"

@@ -17,8 +17,7 @@ DESCRIPTION = {"target": "toy", "vocabulary": "v", "prompts_sha256": "p", "apart
 
 
 def text(name: str, answer: list[int]) -> Text:
-    none = numpy.zeros((0, 0), numpy.int32)
-    return Text(name, "qa", numpy.array([50, 51], numpy.int32), numpy.array(answer, numpy.int32), none, none)
+    return Text(name, "qa", numpy.array([50, 51], numpy.int32), numpy.array(answer, numpy.int32))
 
 
 @pytest.fixture

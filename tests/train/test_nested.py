@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 from dataclasses import replace
 from functools import wraps
+from itertools import pairwise
 from pathlib import Path
 
+import numpy
 import pytest
 import torch
 
-from covey import LLM
+from covey import LLM, SamplingParams
 from covey.errors import CoveyError, UnsupportedError
 from covey.model.load import load
 from covey.model.nested import NestedDraft
@@ -20,7 +23,7 @@ from covey.train.dataset import IGNORED, collate, frequent_tokens, split
 from covey.train.nested import NestedSettings, train_nested
 from covey.train.objective import Objective
 from covey.train.record import RecordSettings, record
-from covey.train.recording import Recording
+from covey.train.recording import Recording, Text
 from tests.bench.samples import line, write
 
 
@@ -35,12 +38,12 @@ def recording(target: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("recorded")
     prompts = write(folder / "p.jsonl", [line(f"p{i}", text=f"bird {i} " * (1 + i % 4)) for i in range(120)])
     with LLM(target, drafters=[], dtype="float32", device="cpu") as llm:
-        record(llm, RecordSettings(prompts=prompts, folder=folder / "r", target=target, max_tokens=24, top=8))
+        record(llm, RecordSettings(prompts=prompts, folder=folder / "r", target=target, max_tokens=24, top=8, hidden=True))
     return folder / "r"
 
 
 def settings(recording: Path, target: str, output: Path, **options: object) -> NestedSettings:
-    base = NestedSettings(recording=recording, output=output, target=target, layers=3, exits=(1, 3), head_size=64, device="cpu")
+    base = NestedSettings(recordings=(recording,), output=output, target=target, layers=3, exits=(1, 3), head_size=64, device="cpu")
     return replace(base, **{"dtype": "float32", "steps": 30, "save_every": 10, "evaluate_every": 10, "learning_rate": 3e-3, **options})
 
 
@@ -94,10 +97,86 @@ def test_a_training_that_was_cut_ends_as_one_that_was_not(recording, target, tmp
         assert torch.equal(weight, weights(tmp_path / "cut")[name]), name
 
 
+def test_a_self_draft_learns_from_hidden_states_and_practises_further_tokens(recording, target, tmp_path):
+    made = settings(recording, target, tmp_path / "d", kind="self", layers=2, exits=(1, 2), unroll=2)
+    draft = train_nested(made, quiet=True)
+    log = json.loads((tmp_path / "d" / "training.json").read_text())
+    losses = [entry["loss"] for entry in log if "loss" in entry]
+    assert losses[-1] < losses[0]
+    agreements = {f"agreement_{exit_}{token}" for exit_ in (1, 2) for token in ("", "_token_2")}
+    assert agreements | {"loss"} == set(draft.config.training["held_out"])
+    read = NestedDraft.load(tmp_path / "d", load(target, dtype="float32", device="cpu", attention="sdpa"))
+    assert (read.config.kind, read.fuse is None) == ("self", False)
+    assert "reads its target's hidden states" in (tmp_path / "d" / "README.md").read_text()
+    with LLM(target, drafters=[f"nested:{tmp_path / 'd'}"], dtype="float32", device="cpu") as llm:
+        rounds = []
+        llm.observe(rounds.append)
+        llm.generate("bird 3", SamplingParams(max_tokens=20, ignore_eos=True))
+    assert any(r.drafted for r in rounds)
+
+
+def test_unrolling_reads_what_the_draft_left_itself(target):
+    base = load(target, dtype="float64", device="cpu", attention="sdpa")
+    draft = NestedDraft.of(base, 1, (1,), kind="self")
+    ids = torch.tensor([[4, 5, 6, 7]])
+    labels = torch.tensor([[IGNORED, 6, 7, 8]])
+    gift = torch.randn(1, 4, base.config.hidden_size, dtype=torch.float64)
+    nothing = torch.zeros(1, 4, 0)
+    out = Objective(draft, ce=1.0, kl=0.0, unroll=2)(ids, torch.ones_like(ids), labels, nothing, nothing, gift)
+    (first,) = draft.hidden_states(ids, gift=gift)
+    (second,) = draft.hidden_states(ids, gift=torch.nn.functional.pad(first[:, :-1], (0, 0, 1, 0)))
+    losses = [torch.nn.functional.cross_entropy(draft.head(hidden)[0, 1:].float(), labels[0, 1:]) for hidden in (first, second)]
+    torch.testing.assert_close(out["loss"], (losses[0] + 0.7 * losses[1]) / 1.7)
+    assert out["hits"].shape == (1, 4, 2)
+
+
+def test_a_batch_gives_each_position_what_the_target_left_one_before(recording):
+    texts = {text.id: text for text in Recording(recording).texts()}
+    for max_length in (1024, 20):  # whole texts, and prompts without their beginning
+        trained, _ = split([Recording(recording)], max_length=max_length, batch_size=3)
+        batch = collate([trained[len(trained) - 1]])
+        for row, text in enumerate(trained.texts[-(len(trained.texts) % 3 or 3) :]):
+            item = trained.item(text)
+            first = len(text.prompt) - len(item["prompt"])
+            assert (first > 0) == (max_length == 20)
+            for position in range(1, len(item["prompt"]) + len(item["answer"]) - 1):
+                expected = texts[text.id].score.hidden[first + position - 1].float()
+                assert torch.equal(batch["gift"][row, position], expected)
+            if not first:
+                assert not batch["gift"][row, 0].any()
+
+
+def test_texts_of_one_length_share_a_batch(recording):
+    trained, held_out = split([Recording(recording)], max_length=1024, batch_size=8)
+    lengths = [[len(item["prompt"]) + len(item["answer"]) for item in trained[i]] for i in range(len(trained))]
+    assert sum(map(len, lengths)) == len(trained.texts) == 120 - len(held_out.texts)
+    assert all(max(a) <= min(b) for a, b in pairwise(lengths))
+
+
 def test_another_training_is_not_gone_on_with(recording, target, tmp_path):
     train_nested(settings(recording, target, tmp_path / "d"), quiet=True)
     with pytest.raises(CoveyError, match="holds a training with other settings"):
         train_nested(settings(recording, target, tmp_path / "d", seed=1), quiet=True)
+
+
+def test_a_training_is_not_gone_on_with_on_a_recording_that_has_grown(recording, target, tmp_path):
+    grown = tmp_path / "r"
+    shutil.copytree(recording, grown)
+    train_nested(settings(grown, target, tmp_path / "d", kl=0.0), quiet=True)
+    Recording(grown).add(7, [Text("new", "qa", numpy.array([3, 4]), numpy.array([5, 6]))])
+    with pytest.raises(CoveyError, match="or on a recording that has grown since"):
+        train_nested(settings(grown, target, tmp_path / "d", kl=0.0), quiet=True)
+
+
+def test_several_recordings_are_learned_from_together(recording, target, tmp_path):
+    prompts = write(tmp_path / "p.jsonl", [{**line(f"ref{i}", text=f"bird {i}"), "reference": "a covey of birds"} for i in range(40)])
+    with LLM(target, drafters=[], dtype="float32", device="cpu") as llm:
+        record(llm, RecordSettings(prompts=prompts, folder=tmp_path / "r", target=target, max_tokens=12, text="references", top=8))
+    made = settings(recording, target, tmp_path / "d", recordings=(recording, tmp_path / "r"), steps=2)
+    done = train_nested(made, quiet=True).config.training
+    assert [each["text"] for each in done["recordings"]] == ["answers", "references"]
+    alone = train_nested(settings(recording, target, tmp_path / "alone", steps=2), quiet=True).config.training
+    assert done["texts"] > alone["texts"]
 
 
 @pytest.mark.parametrize(
@@ -110,6 +189,9 @@ def test_another_training_is_not_gone_on_with(recording, target, tmp_path):
         ({"dtype": "float16"}, "dtype='float16': dtype must be auto, bfloat16"),
         ({"kl": -1.0}, "kl=-1.0: kl must be 0 or more"),
         ({"batch_size": 0}, "batch_size=0: batch_size must be at least 1"),
+        ({"kind": "other"}, "kind='other': kind must be one of standalone, self"),
+        ({"unroll": 2}, "unroll=2: only a draft of kind self"),
+        ({"recordings": ()}, "recordings is empty"),
     ],
 )
 def test_settings_that_cannot_be_are_refused(recording, target, tmp_path, options, why):
@@ -121,8 +203,10 @@ def test_distilling_needs_what_was_recorded(target, tmp_path):
     prompts = write(tmp_path / "p.jsonl", [line(f"p{i}", text=f"bird {i}") for i in range(60)])
     with LLM(target, drafters=[], dtype="float32", device="cpu") as llm:
         record(llm, RecordSettings(prompts=prompts, folder=tmp_path / "r", target=target, max_tokens=8))
-    with pytest.raises(CoveyError, match=r"kl=1: the recording holds no likeliest tokens .* record with --top 20"):
+    with pytest.raises(CoveyError, match=r"kl=1: recording=.* holds no likeliest tokens .* record with --top 20"):
         train_nested(settings(tmp_path / "r", target, tmp_path / "d"), quiet=True)
+    with pytest.raises(CoveyError, match=r"kind='self': recording=.* holds no hidden states of .*; record with --hidden"):
+        train_nested(settings(tmp_path / "r", target, tmp_path / "d", kind="self", kl=0.0), quiet=True)
     train_nested(replace(settings(tmp_path / "r", target, tmp_path / "d"), kl=0.0, steps=2), quiet=True)
 
 
@@ -147,9 +231,10 @@ def test_an_untrained_draft_of_all_layers_is_the_target(target):
 
 
 def test_a_batch_predicts_the_answers_and_nothing_else(recording):
-    trained, _ = split(Recording(recording), max_length=30)
-    items = [trained[i] for i in range(4)]
-    batch = collate(items)
+    trained, _ = split([Recording(recording)], max_length=30, batch_size=2)
+    batches = [trained[i] for i in (0, 20)]
+    items = [item for batch in batches for item in batch]
+    batch = collate(batches)
     for row, item in enumerate(items):
         labelled = batch["labels"][row] != IGNORED
         assert batch["labels"][row][labelled].tolist() == item["answer"].tolist()
@@ -160,7 +245,7 @@ def test_a_batch_predicts_the_answers_and_nothing_else(recording):
 
 
 def test_what_is_held_out_stays_held_out(recording):
-    trained, held_out = split(Recording(recording), max_length=64)
+    trained, held_out = split([Recording(recording)], max_length=64, batch_size=8)
     assert not {t.id for t in trained.texts} & {t.id for t in held_out.texts}
     assert len(frequent_tokens(trained.texts, 10)) == 10
 
@@ -171,7 +256,7 @@ def test_the_loss_is_cross_entropy_and_divergence_over_what_the_head_knows(targe
     ids, asked = torch.tensor([[4, 5, 6]]), torch.tensor([[IGNORED, 5, 7]])
     top_ids = torch.tensor([[[0, 0], [5, 9], [8, 3]]])
     p = torch.tensor([[[0.5, 0.5], [0.6, 0.4], [0.7, 0.1]]])
-    out = Objective(draft, ce=1.0, kl=2.0)(ids, torch.ones_like(ids), asked, top_ids, p.log())
+    out = Objective(draft, ce=1.0, kl=2.0)(ids, torch.ones_like(ids), asked, top_ids, p.log(), torch.zeros(1, 3, 0))
     log_q = draft.head(draft.hidden_states(ids)[0])[0].float().log_softmax(-1)  # [3, 3]
     ce = -log_q[1, 1]  # token 7 is not known
     first = -log_q[1, 1]  # all of the teacher's known mass is on 5

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import numpy
 import pytest
+import torch
 
 from covey import LLM, SamplingParams
 from covey.errors import CoveyError
+from covey.model.load import load
 from covey.train.record import RecordSettings, choose, record
 from covey.train.recording import Recording
 from tests.bench.samples import line, write
@@ -28,19 +29,17 @@ def settings(prompts: Path, folder: Path, **options: object) -> RecordSettings:
 
 
 def contents(recording: Recording) -> list[tuple[object, ...]]:
-    return [(t.id, t.task, t.prompt.tolist(), t.answer.tolist(), t.top_ids.tolist(), t.top_logprobs.tolist()) for t in recording.texts()]
+    return [(t.id, t.task, t.prompt.tolist(), t.answer.tolist()) for t in recording.texts()]
 
 
 def test_a_recording_holds_what_the_target_answers(prompts, tmp_path):
     with LLM("toy") as llm:
-        recording = record(llm, settings(prompts, tmp_path / "r", top=3))
+        recording = record(llm, settings(prompts, tmp_path / "r"))
         texts = list(recording.texts())
         assert len(texts) == 160
         for text in texts[:3]:
             assert llm.generate(text.prompt.tolist(), SamplingParams(max_tokens=12))[0].token_ids == text.answer.tolist()
-            assert text.top_ids.shape == text.top_logprobs.shape == (len(text.answer), 3)
-            assert text.top_ids[:, 0].tolist() == text.answer.tolist()
-            assert (numpy.diff(text.top_logprobs.astype(float)) <= 0).all()
+            assert text.score is None
 
 
 def test_tasks_take_turns(prompts, tmp_path):
@@ -79,7 +78,7 @@ def test_what_is_no_recording_is_refused(tmp_path):
     (tmp_path / "recording.json").write_text(json.dumps({"format": 0}))
     with pytest.raises(CoveyError, match="format is 0"):
         Recording(tmp_path)
-    (tmp_path / "recording.json").write_text(json.dumps({"format": 1}))
+    (tmp_path / "recording.json").write_text(json.dumps({"format": 2}))
     (tmp_path / "00000.safetensors").write_bytes(b"junk")
     with pytest.raises(CoveyError, match=r"00000\.safetensors: not a readable shard"):
         list(Recording(tmp_path).texts())
@@ -108,3 +107,69 @@ def test_sources_and_overlap_are_left_out(tmp_path):
     assert choice.left_out == {"source": 1, "overlap": 2}
     with pytest.raises(CoveyError, match="no prompt is left"):
         choose(RecordSettings(prompts=prompts, folder=tmp_path, target="toy", leave_out=("*",)))
+
+
+def test_references_are_recorded_as_the_target_would_end_them(tmp_path):
+    lines = [
+        {**line("a", text="the bird"), "reference": "a small covey"},
+        line("b"),
+        {**line("c", text="the hill"), "reference": "and " * 40},
+    ]
+    prompts = write(tmp_path / "p.jsonl", lines)
+    with LLM("toy") as llm:
+        recording = record(llm, settings(prompts, tmp_path / "r", text="references"))
+        texts = {text.id: text.answer.tolist() for text in recording.texts()}
+        assert texts == {"a": [*llm.tokenizer.encode("a small covey"), 0], "c": llm.tokenizer.encode("and " * 40)[:12]}
+    assert recording.description["left_out"] == {"source": 0, "no reference": 1}
+    with pytest.raises(CoveyError, match="text='poems': text must be one of answers, references"):
+        settings(prompts, tmp_path, text="poems")
+
+
+@pytest.fixture(scope="module")
+def target(tiny) -> str:
+    return str(tiny("llama"))
+
+
+KIND = {"dtype": "float32", "device": "cpu"}
+
+
+def test_scores_are_what_the_target_thinks_of_every_token(prompts, target, tmp_path):
+    """Against transformers itself, for texts of different lengths that share a pass; and they can be added later."""
+    longest = write(tmp_path / "long.jsonl", [line(f"p{i}", text="bird " * (1 + 37 * i)) for i in range(6)])
+    model = load(target, attention="sdpa", **KIND).model
+    with LLM(target, drafters=[], **KIND) as llm:
+        record(llm, settings(longest, tmp_path / "r", limit=None))
+        assert all(text.score is None for text in Recording(tmp_path / "r").texts())
+        recording = record(llm, settings(longest, tmp_path / "r", limit=None, top=3, hidden=True))
+        assert llm.target.rows.num_free == llm.target.rows.num_blocks
+    for text in recording.texts():
+        ids = torch.tensor([[*text.prompt.tolist(), *text.answer.tolist()]])
+        with torch.no_grad():
+            out = model(ids, output_hidden_states=True)
+        expected = out.logits[0, len(text.prompt) - 1 : -1].log_softmax(-1).topk(3)
+        assert text.score is not None
+        torch.testing.assert_close(text.score.top_logprobs.float(), expected.values, rtol=0, atol=0.01)
+        assert (text.score.top_ids == expected.indices).float().mean() > 0.9  # near ties fall either way
+        torch.testing.assert_close(text.score.hidden.float(), model.model(ids).last_hidden_state[0].detach(), rtol=0.02, atol=0.02)
+
+
+def test_scores_that_were_cut_are_gone_on_with_and_others_are_refused(prompts, target, tmp_path):
+    class Cut(Exception):
+        pass
+
+    def cut(step: str, fraction: float | None) -> None:
+        if step == "scoring":
+            raise Cut
+
+    asked = settings(prompts, tmp_path / "r", top=2)
+    with LLM(target, drafters=[], **KIND) as llm:
+        with pytest.raises(Cut):
+            record(llm, asked, cut)
+        recording = Recording(tmp_path / "r")
+        assert [recording.has_scores(number) for number in recording.shards] == [True, False, False]
+        record(llm, asked)
+        assert all(recording.has_scores(number) for number in recording.shards)
+        with pytest.raises(CoveyError, match=r"holds scores with top=2, not 3"):
+            record(llm, settings(prompts, tmp_path / "r", top=3))
+    with LLM("toy") as llm, pytest.raises(CoveyError, match="target='toy': it tells neither likeliest tokens nor hidden states"):
+        record(llm, settings(prompts, tmp_path / "toy", top=2))

@@ -30,7 +30,9 @@ def record(
     max_tokens: Annotated[int, typer.Option(help="Most tokens of an answer.")] = 128,
     temperature: Annotated[float, typer.Option(help="0 always takes the likeliest token.")] = 0.0,
     seed: Annotated[int, typer.Option(help="The same seed gives the same texts.")] = 0,
-    top: Annotated[int, typer.Option(help="Keep so many of the likeliest tokens at each position, 0 to 20.")] = 0,
+    text: Annotated[str, typer.Option(help="Record the target's answers, or the file's references.")] = "answers",
+    top: Annotated[int, typer.Option(help="Keep so many of the likeliest tokens at each position of an answer, to distil from.")] = 0,
+    hidden: Annotated[bool, typer.Option("--hidden", help="Keep the target's hidden states, to train a self draft on.")] = False,
     shard: Annotated[int, typer.Option(help="Prompts that are answered and written together: what an interruption can lose.")] = 128,
     skip_bad_lines: Annotated[bool, typer.Option(help="Name bad lines and go on, instead of refusing the file.")] = False,
     *,
@@ -50,7 +52,9 @@ def record(
         max_tokens=max_tokens,
         temperature=temperature,
         seed=seed,
+        text=text,
         top=top,
+        hidden=hidden,
         shard=shard,
     )
     with startup.opened(settings) as llm, screen.reported() as report:

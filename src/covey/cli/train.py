@@ -17,13 +17,20 @@ SETTINGS = ("target", "device", "dtype", "threads")
 
 
 def nested(
-    recording: Annotated[Path, typer.Option(help="A folder that covey record has written.", show_default=False)],
+    recording: Annotated[
+        list[Path], typer.Option(help="A folder that covey record has written; may be given several times.", show_default=False)
+    ],
     output: Annotated[Path, typer.Option(help="The folder of the draft; a training that was cut is gone on with.", show_default=False)],
-    layers: Annotated[int, typer.Option(help="How many of the target's first layers the draft begins as.")] = 6,
+    kind: Annotated[str, typer.Option(help="standalone, or self: a draft that reads the target's hidden states.")] = "standalone",
+    layers: Annotated[int, typer.Option(help="How many of the target's layers the draft begins as: the first, or for self the last.")] = 6,
     exits: Annotated[str, typer.Option(help="Depths at which tokens are read off, the last one all layers.")] = "2,4,6",
     head_size: Annotated[int, typer.Option(help="How many of the most frequent tokens the draft knows; 0 for all.")] = 8192,
-    ce: Annotated[float, typer.Option(help="Weight of cross-entropy with the target's tokens.")] = 1.0,
-    kl: Annotated[float, typer.Option(help="Weight of the divergence from the target's distribution; 0 is S2D's SoFT loss.")] = 1.0,
+    loss: Annotated[
+        str, typer.Option(help="soft: cross-entropy with the target's tokens, S2D's; distil: divergence from its distribution; both.")
+    ] = "both",
+    ce: Annotated[float | None, typer.Option(help="Weight of cross-entropy; unset is the loss's.", show_default=False)] = None,
+    kl: Annotated[float | None, typer.Option(help="Weight of the divergence; unset is the loss's.", show_default=False)] = None,
+    unroll: Annotated[int, typer.Option(help="How many tokens of a draft are practised, for kind self.")] = 1,
     epochs: Annotated[float, typer.Option(help="How often every text is learned from.")] = 3.0,
     steps: Annotated[int | None, typer.Option(help="So many updates instead.", show_default=False)] = None,
     batch_size: Annotated[int, typer.Option(help="Texts a step and device.")] = 8,
@@ -37,17 +44,21 @@ def nested(
     settings: Settings,
 ) -> None:
     """Train a nested draft: the target's first layers, usable at several depths."""
-    from covey.train.nested import NestedSettings, train_nested
+    from covey.train.nested import LOSSES, NestedSettings, train_nested
 
+    if loss not in LOSSES:
+        raise ValueError(f"loss={loss!r}: loss must be one of {', '.join(LOSSES)}")
     chosen = NestedSettings(
-        recording=recording,
+        recordings=tuple(recording),
+        kind=kind,
         output=output,
         target=settings.target,
         layers=layers,
         exits=_depths(exits),
         head_size=head_size,
-        ce=ce,
-        kl=kl,
+        ce=LOSSES[loss][0] if ce is None else ce,
+        kl=LOSSES[loss][1] if kl is None else kl,
+        unroll=unroll,
         epochs=epochs,
         steps=steps,
         batch_size=batch_size,

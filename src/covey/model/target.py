@@ -13,6 +13,7 @@ from dataclasses import replace
 from torch import Tensor
 
 from covey.accept import accept
+from covey.errors import OutOfMemoryError
 from covey.model.load import LoadedModel
 from covey.model.runner import Feed, ModelRunner
 from covey.model.sampling import Position, choose_tokens, token_logprob
@@ -76,6 +77,24 @@ class LocalTarget:
             for work, feed, left in zip(works, feeds, hidden.split([len(feed.tokens) for feed in feeds]), strict=True):
                 give(work.sequence, work.start, left[: feed.row.length - work.start])
         return verdicts
+
+    def read(self, texts: list[list[int]], ends: list[int]) -> list[tuple[Tensor, Tensor]]:
+        """One pass over texts that are no sequences: for each, the logits of its last `ends` tokens [end, V], and the hidden
+        states of all [tokens, H]. Raises OutOfMemoryError where the cache has no room for them.
+        """
+        rows = [self.rows.open(-1 - number) for number in range(len(texts))]
+        try:
+            for row, text in zip(rows, texts, strict=True):
+                if not self.rows.reserve(row, len(text)):
+                    raise OutOfMemoryError(f"cache_memory: there is no room for {sum(map(len, texts))} tokens at once; set it higher")
+            feeds = [Feed(row, 0, text, end + 1) for row, text, end in zip(rows, texts, ends, strict=True)]
+            logits, hidden = self.runner.forward_hidden(feeds)
+        finally:
+            for row in rows:
+                self.rows.close(row.id)
+        # The logits after a text's last token say what would come next: nobody asks.
+        read = zip(logits.split([end + 1 for end in ends]), hidden.split([len(text) for text in texts]), strict=True)
+        return [(each[:-1], states) for each, states in read]
 
     @staticmethod
     def _with_logprobs(verdict: Verdict, sequence: Sequence, logits: Tensor) -> Verdict:

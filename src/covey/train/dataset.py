@@ -1,8 +1,9 @@
-"""A recording as batches for training: the target's answers are what is learned, prompts are what they are read after.
+"""Recordings as batches for training: answers are what is learned, prompts are what they are read after.
 
-Knows nothing of models. Position t of a batch predicts the token at t + 1.
+Texts of about one length share a batch, so that little of it is padding. Knows nothing of models. Position t of a batch
+predicts the token at t + 1.
 
-    train, held_out = split(recording, max_length=1024); DataLoader(train, collate_fn=collate)
+    train, held_out = split([recording], max_length=1024, batch_size=8); DataLoader(train, batch_size=1, collate_fn=collate)
 """
 
 from __future__ import annotations
@@ -24,25 +25,36 @@ IGNORED = -100  # the label of positions that predict nothing; transformers' and
 _HELD_OUT = 20  # one text in so many
 
 
-class Texts(Dataset[dict[str, Any]]):
-    """Texts of a recording, cut to max_length tokens: a prompt loses its beginning, an answer its end."""
+class Texts(Dataset[list[dict[str, Any]]]):
+    """Batches of texts of about one length, cut to max_length tokens: a prompt loses its beginning, an answer its end.
 
-    def __init__(self, texts: list[Text], max_length: int) -> None:
-        self.texts, self.max_length = texts, max_length
+    Which texts share a batch is settled once; a sampler decides which batch comes when.
+    """
+
+    def __init__(self, texts: list[Text], max_length: int, batch_size: int) -> None:
+        self.max_length = max_length
+        self.texts = sorted(texts, key=lambda text: (min(len(text.prompt) + len(text.answer), max_length), text.id))
+        self.batch_size = batch_size
 
     def __len__(self) -> int:
-        return len(self.texts)
+        return -(-len(self.texts) // self.batch_size)
 
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        text = self.texts[index]
+    def __getitem__(self, index: int) -> list[dict[str, Any]]:
+        return [self.item(text) for text in self.texts[index * self.batch_size : (index + 1) * self.batch_size]]
+
+    def item(self, text: Text) -> dict[str, Any]:
+        """A text, cut: prompt, answer, and where there are scores top_ids, top_logprobs [answer, top] and gift [tokens, H], at
+        each position what the target left one before."""
         answer = text.answer[: self.max_length - 1]
         prompt = text.prompt[-(self.max_length - len(answer)) :]
-        return {
-            "prompt": prompt,
-            "answer": answer,
-            "top_ids": text.top_ids[: len(answer)],
-            "top_logprobs": text.top_logprobs[: len(answer)],
-        }
+        item: dict[str, Any] = {"prompt": prompt, "answer": answer}
+        if text.score is not None:
+            item["top_ids"] = text.score.top_ids[: len(answer)]
+            item["top_logprobs"] = text.score.top_logprobs[: len(answer)]
+            first = len(text.prompt) - len(prompt)
+            left = text.score.hidden[max(0, first - 1) : first + len(prompt) + len(answer) - 1]
+            item["gift"] = left if first else torch.nn.functional.pad(left, (0, 0, 1, 0))
+        return item
 
     @property
     def num_tokens(self) -> int:
@@ -50,16 +62,14 @@ class Texts(Dataset[dict[str, Any]]):
         return sum(min(len(text.answer), self.max_length - 1) for text in self.texts)
 
 
-def split(recording: Recording, max_length: int) -> tuple[Texts, Texts]:
+def split(recordings: list[Recording], max_length: int, batch_size: int) -> tuple[Texts, Texts]:
     """What is trained on, and about a twentieth that is held out: chosen by prompt id, so that more recording moves nothing."""
-    texts = [text for text in recording.texts() if len(text.answer) and len(text.prompt)]
+    texts = [text for recording in recordings for text in recording.texts() if len(text.answer) and len(text.prompt)]
     held_out = [text for text in texts if zlib.crc32(text.id.encode()) % _HELD_OUT == 0]
     trained = [text for text in texts if zlib.crc32(text.id.encode()) % _HELD_OUT]
     if not trained or not held_out:
-        raise CoveyError(
-            f"recording={str(recording.folder)!r}: its {len(texts)} texts are too few to train on and to hold some out; record more"
-        )
-    return Texts(trained, max_length), Texts(held_out, max_length)
+        raise CoveyError(f"recording: {len(texts)} texts are too few to train on and to hold some out; record more")
+    return Texts(trained, max_length, batch_size), Texts(held_out, max_length, batch_size)
 
 
 def frequent_tokens(texts: Iterable[Text], count: int) -> list[int]:
@@ -70,16 +80,19 @@ def frequent_tokens(texts: Iterable[Text], count: int) -> list[int]:
     return sorted(token for token, _ in seen.most_common(count))
 
 
-def collate(items: list[dict[str, Any]]) -> dict[str, Tensor]:
-    """input_ids, attention_mask and labels [B, T]; top_ids and top_logprobs [B, T, K], beside the labels that they belong to."""
+def collate(batches: list[list[dict[str, Any]]]) -> dict[str, Tensor]:
+    """input_ids, attention_mask and labels [B, T]; top_ids and top_logprobs [B, T, K], beside the labels that they belong to;
+    gift [B, T, H]."""
+    items = [item for batch in batches for item in batch]
     length = max(len(item["prompt"]) + len(item["answer"]) for item in items) - 1
-    top = items[0]["top_ids"].shape[1] if items[0]["top_ids"].ndim == 2 else 0
+    top, width = (items[0][name].shape[1] if name in items[0] else 0 for name in ("top_ids", "gift"))
     batch = {
         "input_ids": torch.zeros(len(items), length, dtype=torch.long),
         "attention_mask": torch.zeros(len(items), length, dtype=torch.long),
         "labels": torch.full((len(items), length), IGNORED, dtype=torch.long),
         "top_ids": torch.zeros(len(items), length, top, dtype=torch.long),
         "top_logprobs": torch.full((len(items), length, top), float("-inf")),
+        "gift": torch.zeros(len(items), length, width),
     }
     for row, item in enumerate(items):
         tokens = torch.from_numpy(numpy.concatenate([item["prompt"], item["answer"]]).astype(numpy.int64))
@@ -88,6 +101,8 @@ def collate(items: list[dict[str, Any]]) -> dict[str, Tensor]:
         batch["attention_mask"][row, : len(tokens) - 1] = 1
         batch["labels"][row, predicted] = tokens[len(item["prompt"]) :]
         if top:
-            batch["top_ids"][row, predicted] = torch.from_numpy(item["top_ids"].astype(numpy.int64))
-            batch["top_logprobs"][row, predicted] = torch.from_numpy(item["top_logprobs"].astype(numpy.float32))
+            batch["top_ids"][row, predicted] = item["top_ids"].long()
+            batch["top_logprobs"][row, predicted] = item["top_logprobs"].float()
+        if width:
+            batch["gift"][row, : len(tokens) - 1] = item["gift"][: len(tokens) - 1].float()
     return batch

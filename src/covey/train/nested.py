@@ -1,10 +1,11 @@
-"""Trains a nested draft on a recording: on transformers' Trainer, resumable, with curves and a model card.
+"""Trains a nested draft on recordings: on transformers' Trainer, resumable, with curves and a model card.
 
-train_nested(NestedSettings(recording=Path("recorded"), output=Path("draft"), target="smollm2"))
+train_nested(NestedSettings(recordings=(Path("recorded"),), output=Path("draft"), target="smollm2"))
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import signal
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ from transformers import EvalPrediction, Trainer, TrainerCallback, TrainerContro
 from transformers.trainer_utils import get_last_checkpoint, set_seed
 
 from covey.errors import CoveyError
-from covey.model.load import load
+from covey.model.load import LoadedModel, load
 from covey.model.machine import has_bfloat16
 from covey.model.nested import NestedDraft
 from covey.train.curves import draw_curves
@@ -28,27 +29,31 @@ from covey.train.objective import Objective
 from covey.train.recording import Recording
 
 LOG = "training.json"
+# Losses by name: the weights of cross-entropy and of divergence. SoFT is that of S2D (arXiv 2407.01955).
+LOSSES = {"both": (1.0, 1.0), "soft": (1.0, 0.0), "distil": (0.0, 1.0)}
 
 
 @dataclass(frozen=True)
 class NestedSettings:
     """What is trained on what, and how.
 
-    layers and exits: see NestedDraft. head_size: how many of the most frequent tokens the draft knows, 0 for all. ce, kl: see
-    Objective; ce=1, kl=0 is S2D's SoFT loss. epochs or steps: how long; steps wins. batch_size: texts a step and device,
+    kind, layers and exits: see NestedDraft. head_size: how many of the most frequent tokens the draft knows, 0 for all. ce, kl,
+    unroll: see Objective; LOSSES has names for the first two. epochs or steps: how long; steps wins. batch_size: texts a step and device,
     accumulate: steps that make one update. max_length: tokens of a text. save_every, evaluate_every: in steps.
 
     Raises CoveyError naming field and value.
     """
 
-    recording: Path
+    recordings: tuple[Path, ...]
     output: Path
     target: str
+    kind: str = "standalone"
     layers: int = 6
     exits: tuple[int, ...] = (2, 4, 6)
     head_size: int = 8192
-    ce: float = 1.0
-    kl: float = 1.0
+    ce: float = LOSSES["both"][0]
+    kl: float = LOSSES["both"][1]
+    unroll: int = 1
     epochs: float = 3.0
     steps: int | None = None
     batch_size: int = 8
@@ -63,12 +68,16 @@ class NestedSettings:
     dtype: str = "auto"
 
     def __post_init__(self) -> None:
-        for name in ("layers", "batch_size", "accumulate", "save_every", "evaluate_every"):
+        for name in ("layers", "unroll", "batch_size", "accumulate", "save_every", "evaluate_every"):
             if getattr(self, name) < 1:
                 raise CoveyError(f"{name}={getattr(self, name)}: {name} must be at least 1")
         for name in ("ce", "kl"):
             if getattr(self, name) < 0:
                 raise CoveyError(f"{name}={getattr(self, name)}: {name} must be 0 or more")
+        if self.unroll > 1 and self.kind != "self":
+            raise CoveyError(f"unroll={self.unroll}: only a draft of kind self reads what it left itself; leave unroll at 1")
+        if not self.recordings:
+            raise CoveyError("recordings is empty: name at least one folder that covey record has written")
         if not self.ce and not self.kl:
             raise CoveyError("ce=0, kl=0: there is nothing to learn; set one of them above 0")
         if self.dtype not in ("auto", "bfloat16", "float32"):
@@ -82,32 +91,34 @@ def train_nested(settings: NestedSettings, quiet: bool = False) -> NestedDraft:
 
     Ctrl-C ends it after the step at hand, with everything saved, and raises KeyboardInterrupt.
     """
-    recording = Recording(settings.recording)
-    _check_recording(recording, settings)
-    trained, held_out = split(recording, settings.max_length)
+    recordings = [Recording(folder) for folder in settings.recordings]
     base = load(settings.target, dtype="float32", device=settings.device, attention="sdpa")
-    if recording.description["vocabulary"] != base.tokenizer.fingerprint:
-        raise CoveyError(f"recording={str(settings.recording)!r}: it was written with another vocabulary than that of {settings.target!r}")
+    for recording in recordings:
+        _check_recording(recording, settings, base)
+    trained, held_out = split(recordings, settings.max_length, settings.batch_size)
     set_seed(settings.seed)
     tokens = frequent_tokens(trained.texts, settings.head_size) if settings.head_size else None
-    draft = NestedDraft.of(base, settings.layers, settings.exits, tokens)
+    draft = NestedDraft.of(base, settings.layers, settings.exits, tokens, settings.kind)
     draft.decoder.embed_tokens.requires_grad_(False)
     trainer = _trainer(settings, draft, trained, held_out, base.device.type, quiet)
     with _interruptible(trainer) as interrupted:
-        trainer.train(resume_from_checkpoint=_checkpoint(settings))
+        trainer.train(resume_from_checkpoint=_checkpoint(settings, _digest(trained)))
     if interrupted.happened and trainer.state.global_step < trainer.state.max_steps:
         raise KeyboardInterrupt
     final = trainer.evaluate()
     history = trainer.state.log_history
-    per_step = trained.num_tokens / max(1, len(trained)) * settings.batch_size * settings.accumulate
+    per_step = trained.num_tokens / len(trained) * settings.accumulate
     done = {
-        "settings": {name: value for name, value in _as_json(settings).items() if name not in ("recording", "output")},
-        "texts": len(trained),
+        "settings": {name: value for name, value in _as_json(settings).items() if name not in ("recordings", "output")},
+        "texts": len(trained.texts),
         "tokens_a_step": round(per_step),
         "tokens_seen": round(per_step * trainer.state.global_step),
         "steps": trainer.state.global_step,
         "held_out": {name.removeprefix("eval_"): value for name, value in final.items() if "agreement" in name or name == "eval_loss"},
-        "recording": {name: recording.description[name] for name in ("prompts_sha256", "apart_from_sha256", "temperature", "leave_out")},
+        "recordings": [
+            {name: recording.description[name] for name in ("text", "prompts_sha256", "apart_from_sha256", "temperature", "leave_out")}
+            for recording in recordings
+        ],
     }
     draft.config = replace(draft.config, training=done)
     draft.save(settings.output)
@@ -122,31 +133,44 @@ def _as_json(settings: NestedSettings) -> dict[str, Any]:
     return dict(json.loads(json.dumps(asdict(settings), default=str)))
 
 
-def _check_recording(recording: Recording, settings: NestedSettings) -> None:
-    if settings.kl and not recording.description["top"]:
-        why = "the recording holds no likeliest tokens to distil from"
-        raise CoveyError(f"kl={settings.kl:g}: {why}; set kl=0, or record with --top 20")
+def _check_recording(recording: Recording, settings: NestedSettings, base: LoadedModel) -> None:
+    name = f"recording={str(recording.folder)!r}"
+    if recording.description["vocabulary"] != base.tokenizer.fingerprint:
+        raise CoveyError(f"{name}: it was written with another vocabulary than that of {settings.target!r}")
+    scored = all(recording.has_scores(number) for number in recording.shards)
+    if settings.kl and not (recording.scored["top"] and scored):
+        raise CoveyError(f"kl={settings.kl:g}: {name} holds no likeliest tokens to distil from; set kl=0, or record with --top 20")
+    if settings.kind == "self":
+        width = base.config.hidden_size
+        if recording.scored["hidden_size"] != width or not scored:
+            raise CoveyError(f"kind='self': {name} holds no hidden states of {settings.target!r}; record with --hidden")
 
 
-def _checkpoint(settings: NestedSettings) -> str | None:
-    """The last checkpoint of a training that was cut, which must have been one with the same settings."""
+def _checkpoint(settings: NestedSettings, texts: str) -> str | None:
+    """The last checkpoint of a training that was cut, which must have been one with the same settings and texts."""
     folder = settings.output / "checkpoints"
-    described = json.dumps(_as_json(settings), indent=1)
+    described = json.dumps({**_as_json(settings), "texts": texts}, indent=1)
     place = settings.output / "settings.json"
     found = get_last_checkpoint(str(folder)) if folder.is_dir() else None
     if found and place.exists() and place.read_text("utf-8") != described:
-        raise CoveyError(f"output={str(settings.output)!r}: holds a training with other settings; name another folder, or remove it")
+        why = "holds a training with other settings, or on a recording that has grown since"
+        raise CoveyError(f"output={str(settings.output)!r}: {why}; name another folder, or remove it")
     settings.output.mkdir(parents=True, exist_ok=True)
     place.write_text(described, "utf-8")
     return found
+
+
+def _digest(texts: Texts) -> str:
+    """Which texts are trained on, in which order."""
+    return hashlib.sha256("\n".join(text.id for text in texts.texts).encode()).hexdigest()
 
 
 def _trainer(settings: NestedSettings, draft: NestedDraft, trained: Texts, held_out: Texts, device: str, quiet: bool) -> Trainer:
     bfloat16 = settings.dtype == "bfloat16" or (settings.dtype == "auto" and has_bfloat16(torch.device(device)))
     arguments = TrainingArguments(
         output_dir=str(settings.output / "checkpoints"),
-        per_device_train_batch_size=settings.batch_size,
-        per_device_eval_batch_size=settings.batch_size,
+        per_device_train_batch_size=1,  # of batches: see dataset.Texts
+        per_device_eval_batch_size=1,
         gradient_accumulation_steps=settings.accumulate,
         learning_rate=settings.learning_rate,
         lr_scheduler_type="cosine",
@@ -171,7 +195,7 @@ def _trainer(settings: NestedSettings, draft: NestedDraft, trained: Texts, held_
         disable_tqdm=quiet,
     )
     return Trainer(
-        model=Objective(draft, settings.ce, settings.kl),
+        model=Objective(draft, settings.ce, settings.kl, settings.unroll),
         args=arguments,
         train_dataset=trained,
         eval_dataset=held_out,
@@ -192,9 +216,10 @@ def _tensorboard(folder: Path) -> list[TrainerCallback]:
 
 
 def _agreement(predicted: EvalPrediction, exits: tuple[int, ...]) -> dict[str, float]:
-    """Per exit, the share of the target's tokens that it guesses."""
-    hits: Any = predicted.predictions  # [texts, T, exits]; below 0 where nothing is predicted
-    return {f"agreement_{exit_}": float((hits[..., i] == 1).sum() / max(1, (hits[..., i] >= 0).sum())) for i, exit_ in enumerate(exits)}
+    """Per exit, the share of the target's tokens that it guesses; behind that of the first token of a draft those of further ones."""
+    hits: Any = predicted.predictions  # [texts, T, steps x exits]; below 0 where nothing is predicted
+    named = [f"agreement_{e}" + (f"_token_{step + 1}" if step else "") for step in range(hits.shape[-1] // len(exits)) for e in exits]
+    return {name: float((hits[..., i] == 1).sum() / max(1, (hits[..., i] >= 0).sum())) for i, name in enumerate(named)}
 
 
 class _Interruption(TrainerCallback):
@@ -233,9 +258,11 @@ def _interruptible(trainer: Trainer) -> Iterator[_Interruption]:
 def _card(draft: NestedDraft, done: dict[str, Any]) -> str:
     settings, held_out = done["settings"], done["held_out"]
     rows = "\n".join(f"| {e} | {held_out[f'agreement_{e}']:.1%} |" for e in draft.config.exits)
+    kinds = {"standalone": "A standalone draft of", "self": "A draft that reads its target's hidden states, of"}
     return f"""# A nested draft for {draft.config.base}
 
-{draft.config.exits[-1]} layers with exits after {", ".join(map(str, draft.config.exits))}; it knows {len(draft.tokens):,} of
+{kinds[draft.config.kind]} {draft.config.exits[-1]} layers,
+with exits after {", ".join(map(str, draft.config.exits))}; it knows {len(draft.tokens):,} of
 {draft.config.vocab_size:,} tokens. Trained by `covey train nested` on {done["tokens_seen"]:,} tokens of what the target itself
 answers to prompts ({done["texts"]:,} texts; loss: {settings["ce"]:g} x cross-entropy + {settings["kl"]:g} x divergence from the target).
 

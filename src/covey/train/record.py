@@ -1,7 +1,8 @@
 """Records what a target answers to prompts, many at once; goes on where it was cut.
 
-The tokens a drafter must guess are the target's own, so its own text is what drafters are made from. Prompts of all
-kinds of work take turns, so that a recording that is cut early still holds some of each. Knows nothing of drafters.
+The tokens a drafter must guess are the target's own, so its own text is what drafters are made from; the answers that the
+prompts came with can be recorded instead. Prompts of all kinds of work take turns, so that a recording that is cut
+early still holds some of each. Knows nothing of drafters.
 
     record(RecordSettings(prompts=Path("train.jsonl.gz"), folder=Path("recorded"), target="smollm2"))
 """
@@ -17,13 +18,16 @@ from pathlib import Path
 import numpy
 
 from covey.errors import CoveyError
-from covey.llm import LLM, Completion
+from covey.llm import LLM
 from covey.model.atomic import Report, silent
 from covey.prompts import TaskPrompt, file_digest, read_prompts
 from covey.sampling_params import SamplingParams
 from covey.train.overlap import without_overlap
 from covey.train.recording import Recording, Text
+from covey.train.score import score
 from covey.types import Prompt
+
+TEXTS = ("answers", "references")
 
 
 @dataclass(frozen=True)
@@ -31,9 +35,10 @@ class RecordSettings:
     """What is recorded.
 
     apart_from: a prompt file; prompts that share a run of 13 words with one of its prompts are left out. leave_out:
-    patterns of sources ("wmt22_*") that are left out. limit: most prompts of a task. top: how many of the likeliest
-    tokens are kept at each position, 0 to 20. shard: prompts that are answered and written together: what an interruption
-    can lose; several times max_num_seqs keeps the target busy. Prompts too long for the target are left out.
+    patterns of sources ("wmt22_*") that are left out. limit: most prompts of a task. text: "answers" of the target, or the
+    file's "references". top, hidden: see train.score; a recording without them can be given them later. shard: prompts that
+    are answered and written together: what an interruption can lose; several times max_num_seqs keeps the target busy.
+    Prompts too long for the target are left out.
     """
 
     prompts: Path
@@ -46,10 +51,16 @@ class RecordSettings:
     max_tokens: int = 128
     temperature: float = 0.0
     seed: int = 0
+    text: str = "answers"
     top: int = 0
+    hidden: bool = False
     shard: int = 128
 
     def __post_init__(self) -> None:
+        if self.text not in TEXTS:
+            raise CoveyError(f"text={self.text!r}: text must be one of {', '.join(TEXTS)}")
+        if not 0 <= self.top <= 100:
+            raise CoveyError(f"top={self.top}: top must be from 0 to 100")
         if self.shard < 1:
             raise CoveyError(f"shard={self.shard}: shard must be at least 1")
         if self.limit is not None and self.limit < 1:
@@ -69,6 +80,9 @@ def choose(settings: RecordSettings, skipped: Callable[[str], None] | None = Non
     every = read_prompts(settings.prompts, settings.tasks, skipped)
     kept = [p for p in every if not any(fnmatchcase(p.source, pattern) for pattern in settings.leave_out)]
     left_out = {"source": len(every) - len(kept)}
+    if settings.text == "references":
+        left_out["no reference"] = sum(not p.reference for p in kept)
+        kept = [p for p in kept if p.reference]
     if settings.apart_from is not None:
         kept, dropped = without_overlap(kept, read_prompts(settings.apart_from))
         left_out["overlap"] = len(dropped)
@@ -92,8 +106,10 @@ def record(llm: LLM, settings: RecordSettings, report: Report = silent, skipped:
     for number, start in enumerate(range(0, len(choice.prompts), settings.shard)):
         prompts = choice.prompts[start : start + settings.shard]
         if not recording.has(number):
-            recording.add(number, _answer(llm, settings, prompts))
+            recording.add(number, _texts(llm, settings, prompts))
         report("recording", (start + len(prompts)) / len(choice.prompts))
+    if settings.top or settings.hidden:
+        score(llm, recording, settings.top, settings.hidden, report)
     return recording
 
 
@@ -113,32 +129,35 @@ def _description(llm: LLM, settings: RecordSettings, choice: Choice) -> dict[str
         "max_tokens": settings.max_tokens,
         "temperature": settings.temperature,
         "seed": settings.seed,
-        "top": settings.top,
+        "text": settings.text,
         "shard": settings.shard,
     }
 
 
-def _answer(llm: LLM, settings: RecordSettings, prompts: list[TaskPrompt]) -> list[Text]:
-    params = SamplingParams(
-        max_tokens=settings.max_tokens, temperature=settings.temperature, seed=settings.seed, logprobs=settings.top or None
-    )
+def _texts(llm: LLM, settings: RecordSettings, prompts: list[TaskPrompt]) -> list[Text]:
     encoded = [(prompt, llm.tokenizer.apply_chat([dict(message) for message in prompt.messages])) for prompt in prompts]
     fitting = [(prompt, ids) for prompt, ids in encoded if len(ids) + settings.max_tokens <= llm.max_model_len]
+    if settings.text == "references":
+        answers = [_reference(llm, prompt, settings.max_tokens) for prompt, _ in fitting]
+    else:
+        answers = _answers(llm, settings, fitting)
+    return [
+        Text(prompt.id, prompt.task, numpy.array(ids, numpy.int32), numpy.array(answer, numpy.int32))
+        for (prompt, ids), answer in zip(fitting, answers, strict=True)
+    ]
+
+
+def _reference(llm: LLM, prompt: TaskPrompt, max_tokens: int) -> list[int]:
+    """A reference as the target would write it, ended as it ends its answers."""
+    ids: list[int] = llm.tokenizer.encode(prompt.reference, add_special_tokens=False)
+    return [*ids, *sorted(llm.target.end_ids)[:1]][:max_tokens]
+
+
+def _answers(llm: LLM, settings: RecordSettings, fitting: list[tuple[TaskPrompt, list[int]]]) -> list[list[int]]:
+    params = SamplingParams(max_tokens=settings.max_tokens, temperature=settings.temperature, seed=settings.seed)
     wanted: list[Prompt] = [ids for _, ids in fitting]
     done = llm.generate(wanted, params, progress=False)
-    return [_text(prompt, ids, completion, settings.top) for (prompt, ids), completion in zip(fitting, done, strict=True)]
-
-
-def _text(prompt: TaskPrompt, ids: list[int], completion: Completion, top: int) -> Text:
-    if completion.error is not None:
-        raise CoveyError(f"prompt {prompt.id!r}: the target failed on it ({completion.error})")
-    likeliest = [logprob.top for logprob in completion.logprobs or []]
-    shape = (len(completion.token_ids) if top else 0, top)
-    return Text(
-        prompt.id,
-        prompt.task,
-        numpy.array(ids, numpy.int32),
-        numpy.array(completion.token_ids, numpy.int32),
-        numpy.array([[token for token, _ in row] for row in likeliest], numpy.int32).reshape(shape),
-        numpy.array([[value for _, value in row] for row in likeliest], numpy.float16).reshape(shape),
-    )
+    for (prompt, _), completion in zip(fitting, done, strict=True):
+        if completion.error is not None:
+            raise CoveyError(f"prompt {prompt.id!r}: the target failed on it ({completion.error})")
+    return [completion.token_ids for completion in done]
