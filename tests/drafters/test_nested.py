@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import random
 import shutil
-from dataclasses import replace
 
 import pytest
 import torch
@@ -16,6 +14,7 @@ from covey.model.load import load
 from covey.model.nested import Calibration, NestedDraft, add_calibration
 from covey.model.target import LocalTarget
 from covey.types import Round
+from tests.exactness.drafters import RandomDepths
 
 KIND = {"dtype": "float64", "device": "cpu"}
 PROMPTS = [[5, 6, 7, 8, 5, 6, 7], [100, 3], [9] * 70, [44, 45, 46]]
@@ -55,16 +54,6 @@ def generate(target, drafters, params, **options):
         llm.observe(rounds.append)
         done = llm.generate(PROMPTS, params, progress=False)
         return [c.token_ids for c in done], rounds
-
-
-class RandomDepths(NestedDrafter):
-    """Changes its mind about thresholds at every proposal, so that exits of one sequence lag in all ways."""
-
-    def propose(self, sequences, lengths):
-        chooser = random.Random(sum(len(s.tokens) for s in sequences))
-        for target, found in self.calibrations.items():
-            self.calibrations[target] = replace(found, thresholds=tuple(chooser.choice([0.0, 0.3, 0.7, 1.0]) for _ in found.thresholds))
-        return super().propose(sequences, lengths)
 
 
 @pytest.mark.parametrize(

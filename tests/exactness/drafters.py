@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import random
+from dataclasses import replace
+
+from covey.drafters import NestedDrafter
 from covey.types import Draft, Drafter, Host, Sequence
 
 
@@ -43,3 +47,13 @@ class BrokenDrafter(Drafter):
         tokens = {"negative": (-1, 5), "beyond the vocabulary": (1 << 30,), "too long": (1,) * 1000, "stale": (1, 2)}[self.kind]
         shift = self.kind == "stale"
         return [Draft(len(s.tokens) - shift, s.prefix_id, tokens, (1.0,) * len(tokens), self.name) for s in sequences]
+
+
+class RandomDepths(NestedDrafter):
+    """Changes its mind about thresholds at every proposal, so that exits of one sequence lag in all ways."""
+
+    def propose(self, sequences: list[Sequence], lengths: list[int]) -> list[Draft]:
+        chooser = random.Random(sum(len(s.tokens) for s in sequences))
+        for target, found in self.calibrations.items():
+            self.calibrations[target] = replace(found, thresholds=tuple(chooser.choice([0.0, 0.3, 0.7, 1.0]) for _ in found.thresholds))
+        return super().propose(sequences, lengths)

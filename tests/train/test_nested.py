@@ -54,7 +54,7 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
 
 
 def test_training_learns_and_writes_a_draft_that_can_be_read(recording, target, tmp_path):
-    draft = train_nested(settings(recording, target, tmp_path / "d"), quiet=True)
+    draft = train_nested(settings(recording, target, tmp_path / "d"))
     log = json.loads((tmp_path / "d" / "training.json").read_text())
     losses = [entry["loss"] for entry in log if "loss" in entry]
     assert losses[-1] < losses[0]
@@ -73,7 +73,7 @@ def test_training_learns_and_writes_a_draft_that_can_be_read(recording, target, 
 
 
 def test_a_training_that_was_cut_ends_as_one_that_was_not(recording, target, tmp_path, monkeypatch):
-    whole = train_nested(settings(recording, target, tmp_path / "whole"), quiet=True)
+    whole = train_nested(settings(recording, target, tmp_path / "whole"))
     steps = 0
     forward = Objective.forward
 
@@ -88,10 +88,10 @@ def test_a_training_that_was_cut_ends_as_one_that_was_not(recording, target, tmp
     with monkeypatch.context() as patched:
         patched.setattr(Objective, "forward", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            train_nested(settings(recording, target, tmp_path / "cut"), quiet=True)
+            train_nested(settings(recording, target, tmp_path / "cut"))
     assert not (tmp_path / "cut" / "model.safetensors").exists()
     assert (tmp_path / "cut" / "checkpoints" / "checkpoint-13").is_dir()
-    resumed = train_nested(settings(recording, target, tmp_path / "cut"), quiet=True)
+    resumed = train_nested(settings(recording, target, tmp_path / "cut"))
     assert resumed.config.training["held_out"] == whole.config.training["held_out"]
     for name, weight in weights(tmp_path / "whole").items():
         assert torch.equal(weight, weights(tmp_path / "cut")[name]), name
@@ -99,7 +99,7 @@ def test_a_training_that_was_cut_ends_as_one_that_was_not(recording, target, tmp
 
 def test_a_self_draft_learns_from_hidden_states_and_practises_further_tokens(recording, target, tmp_path):
     made = settings(recording, target, tmp_path / "d", kind="self", layers=2, exits=(1, 2), unroll=2)
-    draft = train_nested(made, quiet=True)
+    draft = train_nested(made)
     log = json.loads((tmp_path / "d" / "training.json").read_text())
     losses = [entry["loss"] for entry in log if "loss" in entry]
     assert losses[-1] < losses[0]
@@ -154,18 +154,18 @@ def test_texts_of_one_length_share_a_batch(recording):
 
 
 def test_another_training_is_not_gone_on_with(recording, target, tmp_path):
-    train_nested(settings(recording, target, tmp_path / "d"), quiet=True)
+    train_nested(settings(recording, target, tmp_path / "d"))
     with pytest.raises(CoveyError, match="holds a training with other settings"):
-        train_nested(settings(recording, target, tmp_path / "d", seed=1), quiet=True)
+        train_nested(settings(recording, target, tmp_path / "d", seed=1))
 
 
 def test_a_training_is_not_gone_on_with_on_a_recording_that_has_grown(recording, target, tmp_path):
     grown = tmp_path / "r"
     shutil.copytree(recording, grown)
-    train_nested(settings(grown, target, tmp_path / "d", kl=0.0), quiet=True)
+    train_nested(settings(grown, target, tmp_path / "d", kl=0.0))
     Recording(grown).add(7, [Text("new", "qa", numpy.array([3, 4]), numpy.array([5, 6]))])
     with pytest.raises(CoveyError, match="or on a recording that has grown since"):
-        train_nested(settings(grown, target, tmp_path / "d", kl=0.0), quiet=True)
+        train_nested(settings(grown, target, tmp_path / "d", kl=0.0))
 
 
 def test_several_recordings_are_learned_from_together(recording, target, tmp_path):
@@ -173,9 +173,9 @@ def test_several_recordings_are_learned_from_together(recording, target, tmp_pat
     with LLM(target, drafters=[], dtype="float32", device="cpu") as llm:
         record(llm, RecordSettings(prompts=prompts, folder=tmp_path / "r", target=target, max_tokens=12, text="references", top=8))
     made = settings(recording, target, tmp_path / "d", recordings=(recording, tmp_path / "r"), steps=2)
-    done = train_nested(made, quiet=True).config.training
+    done = train_nested(made).config.training
     assert [each["text"] for each in done["recordings"]] == ["answers", "references"]
-    alone = train_nested(settings(recording, target, tmp_path / "alone", steps=2), quiet=True).config.training
+    alone = train_nested(settings(recording, target, tmp_path / "alone", steps=2)).config.training
     assert done["texts"] > alone["texts"]
 
 
@@ -196,7 +196,7 @@ def test_several_recordings_are_learned_from_together(recording, target, tmp_pat
 )
 def test_settings_that_cannot_be_are_refused(recording, target, tmp_path, options, why):
     with pytest.raises(CoveyError, match=why):
-        train_nested(settings(recording, target, tmp_path / "d", **options), quiet=True)
+        train_nested(settings(recording, target, tmp_path / "d", **options))
 
 
 def test_distilling_needs_what_was_recorded(target, tmp_path):
@@ -204,10 +204,10 @@ def test_distilling_needs_what_was_recorded(target, tmp_path):
     with LLM(target, drafters=[], dtype="float32", device="cpu") as llm:
         record(llm, RecordSettings(prompts=prompts, folder=tmp_path / "r", target=target, max_tokens=8))
     with pytest.raises(CoveyError, match=r"kl=1: recording=.* holds no likeliest tokens .* record with --top 20"):
-        train_nested(settings(tmp_path / "r", target, tmp_path / "d"), quiet=True)
+        train_nested(settings(tmp_path / "r", target, tmp_path / "d"))
     with pytest.raises(CoveyError, match=r"kind='self': recording=.* holds no hidden states of .*; record with --hidden"):
-        train_nested(settings(tmp_path / "r", target, tmp_path / "d", kind="self", kl=0.0), quiet=True)
-    train_nested(replace(settings(tmp_path / "r", target, tmp_path / "d"), kl=0.0, steps=2), quiet=True)
+        train_nested(settings(tmp_path / "r", target, tmp_path / "d", kind="self", kl=0.0))
+    train_nested(replace(settings(tmp_path / "r", target, tmp_path / "d"), kl=0.0, steps=2))
 
 
 def test_a_folder_that_is_no_draft_or_another_models_is_refused(recording, target, tmp_path, tiny):

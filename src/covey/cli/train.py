@@ -72,7 +72,8 @@ def nested(
         dtype=settings.engine.dtype,
     )
     try:
-        draft = train_nested(chosen)
+        with screen.reported() as report:
+            draft = train_nested(chosen, report, screen.err().print)
     except KeyboardInterrupt:
         screen.err().print("the same command goes on from the last checkpoint")
         raise

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from importlib.util import find_spec
@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import EvalPrediction, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import EvalPrediction, PrinterCallback, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_utils import get_last_checkpoint, set_seed
 
 from covey.errors import CoveyError
+from covey.model.atomic import Report, silent
 from covey.model.load import LoadedModel, load
 from covey.model.machine import has_bfloat16
 from covey.model.nested import NestedDraft
@@ -86,10 +87,11 @@ class NestedSettings:
             raise CoveyError(f"max_length={self.max_length}: max_length must be at least 2")
 
 
-def train_nested(settings: NestedSettings, quiet: bool = False) -> NestedDraft:
+def train_nested(settings: NestedSettings, report: Report = silent, tell: Callable[[str], None] = lambda line: None) -> NestedDraft:
     """Train, or go on where a training with the same settings was cut; write the draft to settings.output.
 
-    Ctrl-C ends it after the step at hand, with everything saved, and raises KeyboardInterrupt.
+    report is told how much is done, tell gets a line for each evaluation. Ctrl-C ends it after the step at hand, with
+    everything saved, and raises KeyboardInterrupt.
     """
     recordings = [Recording(folder) for folder in settings.recordings]
     base = load(settings.target, dtype="float32", device=settings.device, attention="sdpa")
@@ -100,7 +102,8 @@ def train_nested(settings: NestedSettings, quiet: bool = False) -> NestedDraft:
     tokens = frequent_tokens(trained.texts, settings.head_size) if settings.head_size else None
     draft = NestedDraft.of(base, settings.layers, settings.exits, tokens, settings.kind)
     draft.decoder.embed_tokens.requires_grad_(False)
-    trainer = _trainer(settings, draft, trained, held_out, base.device.type, quiet)
+    trainer = _trainer(settings, draft, trained, held_out, base.device.type)
+    trainer.add_callback(_Telling(report, tell))
     with _interruptible(trainer) as interrupted:
         trainer.train(resume_from_checkpoint=_checkpoint(settings, _digest(trained)))
     if interrupted.happened and trainer.state.global_step < trainer.state.max_steps:
@@ -114,6 +117,7 @@ def train_nested(settings: NestedSettings, quiet: bool = False) -> NestedDraft:
         "tokens_a_step": round(per_step),
         "tokens_seen": round(per_step * trainer.state.global_step),
         "steps": trainer.state.global_step,
+        "parameters": sum(p.numel() for p in draft.parameters() if p.requires_grad),  # without the embedding, which is only looked up
         "held_out": {name.removeprefix("eval_"): value for name, value in final.items() if "agreement" in name or name == "eval_loss"},
         "recordings": [
             {name: recording.description[name] for name in ("text", "prompts_sha256", "apart_from_sha256", "temperature", "leave_out")}
@@ -165,7 +169,7 @@ def _digest(texts: Texts) -> str:
     return hashlib.sha256("\n".join(text.id for text in texts.texts).encode()).hexdigest()
 
 
-def _trainer(settings: NestedSettings, draft: NestedDraft, trained: Texts, held_out: Texts, device: str, quiet: bool) -> Trainer:
+def _trainer(settings: NestedSettings, draft: NestedDraft, trained: Texts, held_out: Texts, device: str) -> Trainer:
     bfloat16 = settings.dtype == "bfloat16" or (settings.dtype == "auto" and has_bfloat16(torch.device(device)))
     arguments = TrainingArguments(
         output_dir=str(settings.output / "checkpoints"),
@@ -192,9 +196,9 @@ def _trainer(settings: NestedSettings, draft: NestedDraft, trained: Texts, held_
         remove_unused_columns=False,
         label_names=["labels"],
         dataloader_pin_memory=device == "cuda",
-        disable_tqdm=quiet,
+        disable_tqdm=True,
     )
-    return Trainer(
+    trainer = Trainer(
         model=Objective(draft, settings.ce, settings.kl, settings.unroll),
         args=arguments,
         train_dataset=trained,
@@ -203,6 +207,8 @@ def _trainer(settings: NestedSettings, draft: NestedDraft, trained: Texts, held_
         compute_metrics=lambda predicted: _agreement(predicted, settings.exits),
         callbacks=_tensorboard(settings.output / "tensorboard"),
     )
+    trainer.remove_callback(PrinterCallback)  # _Telling says what is to be said
+    return trainer
 
 
 def _tensorboard(folder: Path) -> list[TrainerCallback]:
@@ -220,6 +226,21 @@ def _agreement(predicted: EvalPrediction, exits: tuple[int, ...]) -> dict[str, f
     hits: Any = predicted.predictions  # [texts, T, steps x exits]; below 0 where nothing is predicted
     named = [f"agreement_{e}" + (f"_token_{step + 1}" if step else "") for step in range(hits.shape[-1] // len(exits)) for e in exits]
     return {name: float((hits[..., i] == 1).sum() / max(1, (hits[..., i] >= 0).sum())) for i, name in enumerate(named)}
+
+
+class _Telling(TrainerCallback):
+    """Says how far a training is, and how well it goes."""
+
+    def __init__(self, report: Report, tell: Callable[[str], None]) -> None:
+        self.report, self.tell = report, tell
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        self.report("training", state.global_step / max(1, state.max_steps))
+
+    def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        found = state.log_history[-1]
+        agreements = [f"{name.removeprefix('eval_').replace('_', ' ')} {value:.1%}" for name, value in found.items() if "agreement" in name]
+        self.tell(f"step {state.global_step} of {state.max_steps}: loss {found['eval_loss']:.3f}, {', '.join(agreements)}")
 
 
 class _Interruption(TrainerCallback):
