@@ -15,12 +15,13 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file, save_file
 
 from covey.drafters.confidence import features
+from covey.drafters.guesser import Growing, Guess
 from covey.drafters.nested import NestedDrafter
-from covey.drafters.stepwise import Growing
+from covey.drafters.stepwise import Stepwise
 from covey.llm import LLM
 from covey.model.sampling import Choice
 from covey.sampling_params import SamplingParams
-from covey.types import Draft, Prompt, Sequence
+from covey.types import Prompt, Sequence
 
 
 @dataclass(frozen=True)
@@ -66,16 +67,16 @@ class WatchedDrafter(NestedDrafter):
 
     notes: list[tuple[Sequence, int, list[Choice]]] | None = None
 
-    def propose(self, sequences: list[Sequence], lengths: list[int]) -> list[Draft]:
+    def open(self, sequence: Sequence, length: int) -> Growing:
+        """While it is watched a draft is of one token, also where drafting was found not to pay."""
+        return super().open(sequence, length) if self.notes is None else Stepwise.open(self, sequence, 1)
+
+    def guess(self, growing: list[Growing]) -> list[Guess | None]:
         if self.notes is None:
-            return super().propose(sequences, lengths)
-        growing = [Growing(s, len(s.tokens), self.room(s, 1)) for s in sequences]
-        growing = [draft for draft in growing if draft.length]
-        for draft in growing:
-            self._catch_up(draft.sequence)
-        exits = [self.choices(stage, growing) for stage in range(self.runner.num_stages)] if growing else []
+            return super().guess(growing)
+        exits = [self.choices(stage, growing) for stage in range(self.runner.num_stages)]
         self.notes += [(draft.sequence, draft.start, [choices[i] for choices in exits]) for i, draft in enumerate(growing)]
-        return [Draft.empty(sequence, self.name) for sequence in sequences]
+        return [None] * len(growing)
 
 
 def observe(llm: LLM, drafter: WatchedDrafter, prompts: list[Prompt], params: list[SamplingParams], first: int = 0) -> Observations:

@@ -94,7 +94,7 @@ MODEL_OPTIONS = (
     Option(
         "drafters",
         "names",
-        "who drafts: suffix, nested:FOLDER, model:TARGET or a plug-in's name, separated by commas; none is plain decoding, unset is covey's choice",
+        "who drafts: suffix, nested:FOLDER, model:TARGET or a plug-in's name, by commas; none is plain decoding, unset is covey's choice",
         "model",
         optional=True,
     ),

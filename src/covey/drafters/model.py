@@ -8,7 +8,8 @@ the request's own processing and the shared noise, so that where it agrees with 
 
 from __future__ import annotations
 
-from covey.drafters.stepwise import Growing, Stepwise
+from covey.drafters.guesser import Growing, Guess
+from covey.drafters.stepwise import Stepwise
 from covey.model.load import LoadedModel, load
 from covey.model.runner import Feed, ModelRunner
 from covey.model.sampling import Position, weigh_choices
@@ -42,14 +43,14 @@ class ModelDrafter(Stepwise):
         row = self.runner.rows[sequence.id]
         row.length = min(row.length, length)
 
-    def extend(self, growing: list[Growing]) -> None:
-        """One forward pass, one more token for each draft."""
+    def guess(self, growing: list[Growing]) -> list[Guess | None]:
+        """One forward pass."""
         feeds = []
         for draft in growing:
             row = self.runner.rows[draft.sequence.id]
             feeds.append(Feed(row, row.length, draft.unseen(row.length), 1))
         logits = self.fit(self.runner.forward(feeds), growing[0].sequence)
-        choices = weigh_choices(logits, [Position(d.sequence, tuple(d.tokens)) for d in growing])
-        for draft, feed, choice in zip(growing, feeds, choices, strict=True):
+        for feed in feeds:
             feed.row.length += len(feed.tokens)
-            draft.add(choice.token, choice.probability)
+        choices = weigh_choices(logits, [Position(d.sequence, tuple(d.tokens)) for d in growing])
+        return [Guess(choice.token, choice.probability) for choice in choices]

@@ -22,7 +22,8 @@ import torch
 from torch import Tensor
 
 from covey.drafters.confidence import UNCALIBRATED, Confidence
-from covey.drafters.stepwise import Growing, Stepwise
+from covey.drafters.guesser import Growing, Guess
+from covey.drafters.stepwise import Stepwise
 from covey.errors import CoveyError, UnsupportedError
 from covey.model.attention import NAME as ATTENTION
 from covey.model.exits import ExitRunner
@@ -30,14 +31,15 @@ from covey.model.load import LoadedModel, load
 from covey.model.nested import Calibration, NestedDraft, read_config
 from covey.model.runner import Feed
 from covey.model.sampling import Choice, Position, weigh_choices
-from covey.types import Draft, Host, Sequence
+from covey.types import Host, Sequence
 
 
 @dataclass(frozen=True)
 class _Evidence:
-    """The exit that a token was read off at, and the estimate there."""
+    """The exit that a token was read off at, the token, and the estimate there."""
 
     exit: int
+    token: int
     estimate: float
 
 
@@ -191,10 +193,9 @@ class NestedDrafter(Stepwise):
         """Keep what the target left until it has been read."""
         self._gifts[sequence.id].add(start, hidden)
 
-    def propose(self, sequences: list[Sequence], lengths: list[int]) -> list[Draft]:
+    def open(self, sequence: Sequence, length: int) -> Growing:
         """As Stepwise, no longer than was found to pay."""
-        caps = [self.calibrations[sequence.target].num_tokens for sequence in sequences]
-        return super().propose(sequences, [min(length, cap) for length, cap in zip(lengths, caps, strict=True)])
+        return super().open(sequence, min(length, self.calibrations[sequence.target].num_tokens))
 
     def room(self, sequence: Sequence, length: int) -> int:
         """As Stepwise; nothing while the target's hidden states do not reach to the end of what it has read."""
@@ -215,15 +216,13 @@ class NestedDrafter(Stepwise):
         depths = self._depths[sequence.id]
         depths.shorten(min(length, depths.firm) if self.wants_hidden else length)
 
-    def learn(self, draft: Growing, right: int) -> None:
-        """How far each exit's estimates can be trusted: up to the first miss."""
-        confidence = self.confidences[draft.sequence.target]
-        known = len(draft.sequence.tokens) - draft.start
-        for index, evidence in enumerate(draft.evidence[: min(right + 1, known)]):
-            confidence.record(evidence.exit, evidence.estimate, index < right)
+    def learn(self, sequence: Sequence, evidence: _Evidence, token: int) -> None:
+        """How far each exit's estimates can be trusted."""
+        self.confidences[sequence.target].record(evidence.exit, evidence.estimate, evidence.token == token)
 
-    def extend(self, growing: list[Growing]) -> None:
-        """One more token for each draft: all to the first exit, and on with those that are not sure enough."""
+    def guess(self, growing: list[Growing]) -> list[Guess | None]:
+        """All to the first exit, and on with those that are not sure enough."""
+        found: dict[int, Guess] = {}
         deeper = growing
         for stage in range(self.runner.num_stages):
             unsure: list[Growing] = []
@@ -233,10 +232,12 @@ class NestedDrafter(Stepwise):
                 if self._asks_deeper(stage, estimate, draft.sequence.target):
                     unsure.append(draft)
                 else:
-                    draft.add(choice.token, confidence.corrected(stage, estimate), _Evidence(stage, estimate))
+                    evidence = _Evidence(stage, choice.token, estimate)
+                    found[draft.sequence.id] = Guess(choice.token, confidence.corrected(stage, estimate), evidence)
             if not unsure:
-                return
+                break
             deeper = unsure
+        return [found[draft.sequence.id] for draft in growing]
 
     def choices(self, stage: int, growing: list[Growing]) -> list[Choice]:
         """Run one stage over all positions that it has not seen, and what its exit chooses next in each draft."""

@@ -13,14 +13,15 @@ from dataclasses import dataclass, field
 
 from covey.drafters.automaton import SuffixAutomaton
 from covey.drafters.corpus import Corpus
+from covey.drafters.guesser import Growing, Guess, Guesser
 from covey.drafters.hits import HitTable
 from covey.drafters.readers import AGREED, ALONE, OPPOSED, CorpusReader, Forecast, Reader, TextReader
 from covey.errors import UnsupportedError
-from covey.types import Draft, Drafter, Host, Sequence
+from covey.types import Host, Sequence
 
 
 @dataclass(frozen=True)
-class _Guess:
+class _Scored:
     """A forecast, where it is scored, and its estimated probability."""
 
     token: int
@@ -31,14 +32,14 @@ class _Guess:
 
 @dataclass
 class _Memory:
-    """What is kept of one sequence: its text, and for each position from `start` what was guessed there; the best is drafted."""
+    """What is kept of one sequence: its text, and the readers of the draft under way, which have read so many of its tokens."""
 
     text: SuffixAutomaton = field(default_factory=SuffixAutomaton)
-    start: int = 0
-    guesses: list[list[_Guess]] = field(default_factory=list)
+    readers: list[Reader] = field(default_factory=list)
+    read: int = 0
 
 
-class SuffixDrafter(Drafter):
+class SuffixDrafter(Guesser):
     """Proposes what followed the longest suffix of the text that occurred before, in the text itself or in a corpus.
 
     Where the two expect different tokens, the one with the higher estimated probability is drafted.
@@ -63,6 +64,7 @@ class SuffixDrafter(Drafter):
             raise ValueError(f"min_match={min_match!r}: min_match must be a whole number from 1")
         if not 0 <= min_survival < 1:
             raise ValueError(f"min_survival={min_survival!r}: min_survival must be from 0 to below 1")
+        super().__init__()
         self.corpus = corpus
         self.name = "suffix" if corpus is None else f"suffix:{corpus.description.get('target', 'corpus')}"
         self.min_match = min_match
@@ -97,73 +99,50 @@ class SuffixDrafter(Drafter):
         self._memories[sequence.id] = _Memory()
 
     def stop(self, sequence: Sequence) -> None:
+        super().stop(sequence)
         self._memories.pop(sequence.id, None)
 
     def close(self) -> None:
+        super().close()
         self._memories.clear()
 
-    def propose(self, sequences: list[Sequence], lengths: list[int]) -> list[Draft]:
-        return [self._propose(sequence, length) for sequence, length in zip(sequences, lengths, strict=True)]
-
-    def commit(self, sequence: Sequence, draft: Draft, accepted: int) -> None:
-        """Learn from the committed text itself, not from the draft, which may be cut short or another drafter's."""
+    def open(self, sequence: Sequence, length: int) -> Growing:
+        """The text is read up to its end, and the readers stand there."""
         memory = self._memories.get(sequence.id)
-        if memory is not None:
-            self._score(memory, sequence)
-
-    def _score(self, memory: _Memory, sequence: Sequence) -> None:
-        """Count hits up to the first position where what was drafted is wrong; guesses beyond the text are no trials."""
-        for position, guesses in enumerate(memory.guesses[: len(sequence.tokens) - memory.start], memory.start):
-            token = sequence.tokens[position]
-            for guess in guesses:
-                guess.table.record(guess.kind, guess.token == token)
-            if guesses[0].token != token:
-                break
-        memory.guesses = []
-
-    def _propose(self, sequence: Sequence, length: int) -> Draft:
-        memory = self._catch_up(sequence)
-        memory.start, memory.guesses = len(sequence.tokens), []
-        readers: list[Reader] = [TextReader(memory.text, self.min_match)]
+        if memory is None or memory.text.size > len(sequence.tokens):  # not started, or grown shorter
+            memory = self._memories[sequence.id] = _Memory()
+        draft = super().open(sequence, length)
+        memory.text.extend(sequence.tokens[memory.text.size :])
+        memory.readers, memory.read = [TextReader(memory.text, self.min_match)], 0
         if self.corpus is not None:
-            readers.append(CorpusReader(self.corpus, sequence.tokens))
-        tokens: list[int] = []
-        survival: list[float] = []
-        alive = 1.0
-        while len(tokens) < length:
-            guesses = self._guesses(readers, self.tables(sequence.target))
-            if not guesses:
-                break
-            memory.guesses.append(guesses)  # also what is not drafted: a rate too low to draft can recover
-            alive *= guesses[0].probability
-            if alive < self.min_survival:
-                break
-            token = guesses[0].token
-            tokens.append(token)
-            survival.append(alive)
-            if token in sequence.end_ids:
-                break
-            for reader in readers:
+            memory.readers.append(CorpusReader(self.corpus, sequence.tokens))
+        return draft
+
+    def guess(self, growing: list[Growing]) -> list[Guess | None]:
+        return [self._guess(draft) for draft in growing]
+
+    def learn(self, sequence: Sequence, evidence: list[_Scored], token: int) -> None:
+        """All readers are scored, whoever was the likeliest."""
+        for forecast in evidence:
+            forecast.table.record(forecast.kind, forecast.token == token)
+
+    def _guess(self, draft: Growing) -> Guess | None:
+        memory = self._memories[draft.sequence.id]
+        for token in draft.tokens[memory.read :]:
+            for reader in memory.readers:
                 reader.advance(token)
-        return Draft(memory.start, sequence.prefix_id, tuple(tokens), tuple(survival), self.name)
+        memory.read = len(draft.tokens)
+        found = self._forecasts(memory.readers, self.tables(draft.sequence.target))
+        return Guess(found[0].token, found[0].probability, found) if found else None
 
     @staticmethod
-    def _guesses(readers: list[Reader], tables: dict[type[Reader], HitTable]) -> list[_Guess]:
+    def _forecasts(readers: list[Reader], tables: dict[type[Reader], HitTable]) -> list[_Scored]:
         """What the readers expect next, the likeliest first; of equals the text's own."""
         found = [(tables[type(reader)], forecast) for reader in readers if (forecast := reader.forecast()) is not None]
         company = _company([forecast for _, forecast in found])
-        guesses = [(table, forecast.token, forecast.kind_in(company)) for table, forecast in found]
-        made = [_Guess(token, table, kind, table.probability(kind)) for table, token, kind in guesses]
-        return sorted(made, key=lambda guess: -guess.probability)
-
-    def _catch_up(self, sequence: Sequence) -> _Memory:
-        """The sequence's memory, holding all its tokens; made anew for a sequence not started, or grown shorter."""
-        memory = self._memories.get(sequence.id)
-        if memory is None or memory.text.size > len(sequence.tokens):
-            memory = self._memories[sequence.id] = _Memory()
-        self._score(memory, sequence)
-        memory.text.extend(sequence.tokens[memory.text.size :])
-        return memory
+        kinds = [(table, forecast.token, forecast.kind_in(company)) for table, forecast in found]
+        made = [_Scored(token, table, kind, table.probability(kind)) for table, token, kind in kinds]
+        return sorted(made, key=lambda forecast: -forecast.probability)
 
 
 def _company(forecasts: list[Forecast]) -> int:

@@ -1,0 +1,153 @@
+"""Drafters that write a draft token by token, and can be led along another's tokens.
+
+A `Guesser` says what it would write next; whoever drafts decides what is written. Alone it writes what it guesses itself; in a
+collective the vote decides, and every member goes on from there. Each guess is scored when the text has reached it, as
+long as what was written before it stands. Knows nothing of models.
+
+    class MyDrafter(Guesser):
+        def guess(self, growing): ...    # a Guess for each, or None
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from covey.types import Draft, Drafter, Sequence
+
+
+@dataclass(frozen=True)
+class Guess:
+    """A token, the estimated probability that it is right if all before it are, and what the estimate rests on (the guesser's own)."""
+
+    token: int
+    probability: float
+    evidence: Any = None
+
+
+@dataclass
+class Growing:
+    """One sequence's draft while it is written, and until it is known what became of it.
+
+    evidence[i] is that of the guesser's own guess at position start + i, whatever was written there; it may be one longer than
+    tokens, where a guess was not worth writing.
+    """
+
+    sequence: Sequence
+    start: int
+    length: int
+    tokens: list[int] = field(default_factory=list)
+    survival: list[float] = field(default_factory=list)
+    evidence: list[Any] = field(default_factory=list)
+
+    @property
+    def alive(self) -> float:
+        """The estimated probability that all of it is right so far."""
+        return self.survival[-1] if self.survival else 1.0
+
+    @property
+    def done(self) -> bool:
+        """Long enough, or ended by an end token: nothing after that could be accepted."""
+        return len(self.tokens) >= self.length or bool(self.tokens and self.tokens[-1] in self.sequence.end_ids)
+
+    def add(self, token: int, probability: float) -> None:
+        """Write a token that is right with this probability if all before it are."""
+        self.survival.append(self.alive * probability)
+        self.tokens.append(token)
+
+    def end(self) -> None:
+        """Write no more."""
+        self.length = len(self.tokens)
+
+    def draft(self, source: str) -> Draft:
+        return Draft(self.start, self.sequence.prefix_id, tuple(self.tokens), tuple(self.survival), source)
+
+    def unseen(self, cached: int) -> list[int]:
+        """Committed and written tokens from position `cached` on. For a draft under way."""
+        return self.sequence.tokens[cached:] + self.tokens[max(0, cached - self.start) :]
+
+    @property
+    def agreed(self) -> int:
+        """How many of its tokens the sequence has committed since."""
+        count = 0
+        for mine, committed in zip(self.tokens, self.sequence.tokens[self.start :], strict=False):
+            if mine != committed:
+                break
+            count += 1
+        return count
+
+
+class Guesser(Drafter):
+    """A drafter that drafts by guessing one token after another. Subclass it: only `guess` must be written.
+
+    min_survival: alone, it ends a draft before the token with which the estimated probability of being right so far falls
+    under this.
+    """
+
+    min_survival = 0.0
+
+    def __init__(self) -> None:
+        self._open: dict[int, Growing] = {}  # by sequence: the last draft, until it is settled
+
+    def guess(self, growing: list[Growing]) -> list[Guess | None]:
+        """What comes next in each of these drafts, after what is written in it; None where there is nothing to say.
+
+        All are open and not done. A draft may have been written on by others since the last time.
+        """
+        raise NotImplementedError
+
+    def room(self, sequence: Sequence, length: int) -> int:
+        """The draft length, at most `length`, that can be drafted now."""
+        return length
+
+    def learn(self, sequence: Sequence, evidence: Any, token: int) -> None:
+        """At a position that a guess was made for came this token; what was written before it stood."""
+        return None
+
+    def rewind(self, sequence: Sequence, length: int) -> None:
+        """What was read from position `length` on does not stand."""
+        return None
+
+    def open(self, sequence: Sequence, length: int) -> Growing:
+        """Begin a draft of at most this length; what the last one came to is learned first."""
+        self._settle(sequence)
+        draft = self._open[sequence.id] = Growing(sequence, len(sequence.tokens), self.room(sequence, length))
+        return draft
+
+    def propose(self, sequences: list[Sequence], lengths: list[int]) -> list[Draft]:
+        drafts = [self.open(sequence, length) for sequence, length in zip(sequences, lengths, strict=True)]
+        while growing := [draft for draft in drafts if not draft.done]:
+            for draft, guess in zip(growing, self.ask(growing), strict=True):
+                if guess is None or draft.alive * guess.probability < self.min_survival:
+                    draft.end()
+                else:
+                    draft.add(guess.token, guess.probability)
+        return [draft.draft(self.name) for draft in drafts]
+
+    def ask(self, growing: list[Growing]) -> list[Guess | None]:
+        """`guess`, and what the guesses rest on is noted, so that it can be learned from."""
+        guesses = self.guess(growing)
+        for draft, guess in zip(growing, guesses, strict=True):
+            draft.evidence.append(None if guess is None else guess.evidence)
+        return guesses
+
+    def commit(self, sequence: Sequence, draft: Draft, accepted: int) -> None:
+        """Learn from the committed text itself, not from the draft, which may be cut short or led by others."""
+        self._settle(sequence)
+
+    def stop(self, sequence: Sequence) -> None:
+        self._open.pop(sequence.id, None)
+
+    def close(self) -> None:
+        self._open.clear()
+
+    def _settle(self, sequence: Sequence) -> None:
+        """Score the last draft's guesses up to the first position where what was written is wrong, and forget what does not stand."""
+        draft = self._open.pop(sequence.id, None)
+        if draft is None:
+            return
+        right = draft.agreed
+        for evidence, token in zip(draft.evidence[: right + 1], sequence.tokens[draft.start :], strict=False):
+            if evidence is not None:
+                self.learn(sequence, evidence, token)
+        self.rewind(sequence, draft.start + right)
