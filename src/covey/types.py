@@ -86,7 +86,8 @@ class Sequence:
 class Draft:
     """Proposed tokens for the positions start, start + 1, ... of one sequence.
 
-    survival[i] estimates the probability that tokens[: i + 1] are all accepted; it never rises along the draft.
+    survival[i] estimates the probability that tokens[: i + 1] are all accepted; it never rises along the draft. votes[i] names
+    those members of a collective that were for tokens[i]; it is empty for a drafter that is none.
     """
 
     start: int
@@ -94,6 +95,7 @@ class Draft:
     tokens: tuple[int, ...] = ()
     survival: tuple[float, ...] = ()
     source: str = ""
+    votes: tuple[tuple[str, ...], ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.survival) != len(self.tokens):
@@ -114,7 +116,7 @@ class Draft:
         """The first `length` tokens of this draft."""
         if length >= len(self.tokens):
             return self
-        return Draft(self.start, self.prefix_id, self.tokens[:length], self.survival[:length], self.source)
+        return Draft(self.start, self.prefix_id, self.tokens[:length], self.survival[:length], self.source, self.votes[:length])
 
 
 @dataclass(frozen=True)
@@ -137,7 +139,7 @@ class Round:
     planned is the cap k that the controller gave; drafted the tokens sent to the target; accepted how many of them
     were committed; tokens everything committed (empty while a prompt is still being prefilled). The step_* fields
     describe the whole step and are equal for all its rounds: sequences and tokens in the target's pass, and the
-    seconds of drafting, verifying and everything else.
+    seconds of drafting, verifying and everything else. votes: who was for each drafted token, in a collective.
     """
 
     step: int
@@ -159,6 +161,7 @@ class Round:
     step_verify_seconds: float
     step_other_seconds: float
     target: str = ""
+    votes: tuple[tuple[str, ...], ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -168,8 +171,13 @@ class Round:
         known = {f.name for f in fields(cls)}
         if unknown := set(data) - known:
             raise ValueError(f"unknown fields in a round: {sorted(unknown)}")
-        frozen: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
+        frozen: dict[str, Any] = {k: _frozen(v) for k, v in data.items()}
         return cls(**frozen)
+
+
+def _frozen(value: Any) -> Any:
+    """Lists, also within lists, as tuples."""
+    return tuple(_frozen(each) for each in value) if isinstance(value, list) else value
 
 
 @dataclass(frozen=True)
@@ -234,6 +242,10 @@ class Drafter(Protocol):
 
     def commit(self, sequence: Sequence, draft: Draft, accepted: int) -> None:
         """The target accepted so many tokens of the draft; sequence.tokens already holds them and the one more."""
+        return None
+
+    def observe(self, happened: Round) -> None:
+        """A round of a target that this drafter serves is over: what it cost, for a drafter that weighs costs."""
         return None
 
     def stop(self, sequence: Sequence) -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 from importlib.metadata import entry_points
 from pathlib import Path
 
+from covey.drafters.collective import CollectiveDrafter
 from covey.drafters.corpus import Corpus
 from covey.drafters.model import ModelDrafter
 from covey.drafters.nested import NestedDrafter
@@ -22,7 +23,16 @@ from covey.types import Drafter
 
 ENTRY_POINT_GROUP = "covey.drafters"
 
-__all__ = ["ENTRY_POINT_GROUP", "ModelDrafter", "NestedDrafter", "SuffixDrafter", "drafter_names", "good_drafters", "make_drafter"]
+__all__ = [
+    "ENTRY_POINT_GROUP",
+    "CollectiveDrafter",
+    "ModelDrafter",
+    "NestedDrafter",
+    "SuffixDrafter",
+    "drafter_names",
+    "good_drafters",
+    "make_drafter",
+]
 
 
 def drafter_names() -> list[str]:

@@ -128,6 +128,7 @@ class Guesser(Drafter):
         """`guess`, and what the guesses rest on is noted, so that it can be learned from."""
         guesses = self.guess(growing)
         for draft, guess in zip(growing, guesses, strict=True):
+            draft.evidence += [None] * (len(draft.tokens) - len(draft.evidence))  # where it was not asked
             draft.evidence.append(None if guess is None else guess.evidence)
         return guesses
 

@@ -241,15 +241,30 @@ class NestedDrafter(Stepwise):
 
     def choices(self, stage: int, growing: list[Growing]) -> list[Choice]:
         """Run one stage over all positions that it has not seen, and what its exit chooses next in each draft."""
+        last: dict[int, Tensor] = {}
+        behind = growing
+        while behind:
+            last |= self._run(stage, behind)
+            behind = [draft for draft in behind if self._depths[draft.sequence.id].cached[stage] < draft.start + len(draft.tokens)]
+        logits = self.runner.logits(torch.stack([last[draft.sequence.id] for draft in growing]))
+        return weigh_choices(self.fit(logits, growing[0].sequence), [Position(d.sequence, tuple(d.tokens)) for d in growing])
+
+    def _run(self, stage: int, growing: list[Growing]) -> dict[int, Tensor]:
+        """One pass over what a stage has not seen of each draft; by sequence what it leaves at the last position, [H].
+
+        The first stage of a self draft reads on in written tokens one by one: each takes what was left at the one before.
+        """
         feeds, given = [], []
         for draft in growing:
             depths = self._depths[draft.sequence.id]
             start = depths.cached[stage]
-            feeds.append(Feed(self.runner.rows[draft.sequence.id], start, draft.unseen(start), 0))
+            unseen = draft.unseen(start)
             if stage:
                 given.append(depths.held(stage))
             elif self.wants_hidden:
+                unseen = unseen[: max(1, draft.start - start)]
                 given.append(self._gift(draft, start))
+            feeds.append(Feed(self.runner.rows[draft.sequence.id], start, unseen, 0))
         left = self.runner.run(stage, feeds, torch.cat(given) if given else None).split([len(feed.tokens) for feed in feeds])
         for draft, hidden in zip(growing, left, strict=True):
             self._depths[draft.sequence.id].left(stage, hidden)
@@ -257,13 +272,12 @@ class NestedDrafter(Stepwise):
         if self.wants_hidden:
             for draft, guess in zip(growing, self.runner.gift(last), strict=True):
                 self._depths[draft.sequence.id].guess = guess[None]
-        logits = self.runner.logits(last)
-        return weigh_choices(self.fit(logits, growing[0].sequence), [Position(d.sequence, tuple(d.tokens)) for d in growing])
+        return {draft.sequence.id: hidden for draft, hidden in zip(growing, last, strict=True)}
 
     def _gift(self, draft: Growing, start: int) -> Tensor:
-        """What the first stage is given from position `start` on: the target's hidden states, or a guess along the draft."""
+        """What the first stage is given from position `start` on: the target's hidden states, or along the draft a guess."""
         depths = self._depths[draft.sequence.id]
-        if draft.tokens:
+        if start >= draft.start:
             assert depths.guess is not None
             return depths.guess
         depths.firm = draft.start

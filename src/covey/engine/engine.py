@@ -108,6 +108,7 @@ class Engine:
                 step_verify_seconds=outcome.verify_seconds,
                 step_other_seconds=max(0.0, seconds - outcome.draft_seconds - outcome.verify_seconds),
                 target=sequence.target,
+                votes=work.draft.votes,
             )
             generation = self._generations[sequence.id]
             generation.record(happened)

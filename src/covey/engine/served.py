@@ -36,6 +36,8 @@ class Served:
         self.tokenizer = target.tokenizer
         controller = FixedLength(config.num_speculative_tokens if drafter else 0)
         self.engine = Engine(Serial(target, drafter), controller, config.max_num_seqs, config.prefill_chunk)
+        if drafter is not None:
+            self.engine.observers.append(drafter.observe)
 
     def encode(self, prompt: Prompt) -> list[int]:
         """Token ids of a prompt: text, token ids, or chat messages. Raises CoveyError when it does not fit the target."""

@@ -15,7 +15,7 @@ from typing import Any, TextIO
 import torch
 
 from covey.config import EngineConfig
-from covey.drafters import good_drafters, make_drafter
+from covey.drafters import CollectiveDrafter, good_drafters, make_drafter
 from covey.engine.engine import Engine
 from covey.engine.memory import MemoryPlan, plan_memory
 from covey.engine.served import Served
@@ -39,6 +39,7 @@ class System:
         self.targets = {name: _make_target(target, self.config) for name, target in targets.items()}
         self._lengths = {name: _max_model_len(self.config, target) for name, target in self.targets.items()}
         self._made: dict[str, Drafter] = {}
+        self._collectives: dict[tuple[int, ...], CollectiveDrafter] = {}
         self._drafter_of = {name: self._choose_drafter(name, drafters) for name in self.targets}
         self.drafters = list({id(d): d for d in self._drafter_of.values() if d is not None}.values())
         self._check_shared()
@@ -90,11 +91,15 @@ class System:
         named = list(good_drafters(self.targets[target].name)) if given is None else given
         if isinstance(named, str):
             raise CoveyError(f"drafters={named!r}: drafters must be a list, as in drafters=[{named!r}]")
-        if len(named) > 1:
-            raise UnsupportedError(f"drafters has {len(named)} entries: covey takes one drafter at a time for now; name one")
         if not named:
             return None
-        return self._make(named[0]) if isinstance(named[0], str) else named[0]
+        members = [self._make(each) if isinstance(each, str) else each for each in named]
+        if len(members) == 1:
+            return members[0]
+        company = tuple(id(member) for member in members)
+        if company not in self._collectives:  # targets of the same members share their collective, too
+            self._collectives[company] = CollectiveDrafter(members)
+        return self._collectives[company]
 
     def _check_shared(self) -> None:
         for drafter in self.drafters:

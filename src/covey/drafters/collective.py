@@ -1,0 +1,333 @@
+"""Many drafters, one draft: members guess, a weighted vote decides, and one draft is verified, however many voted.
+
+Two ways to vote. *token*: all members go on from what was voted so far, one token at a time; members that draft whole
+sequences only are heard as long as the vote has followed theirs. *sequence*: each member drafts alone, and the heaviest path
+through the tree of their drafts is taken (Smurfs, SC'25). Every member is scored on the verified text, whoever won.
+
+    LLM("smollm2", drafters=["suffix:smollm2", "nested:draft"])      # a token vote of the two
+    LLM("smollm2", drafters=[CollectiveDrafter([SuffixDrafter(), ModelDrafter("small")], vote="sequence", weights="hedge")])
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Sequence as Seq
+from dataclasses import dataclass, field
+from typing import Any
+
+from covey.drafters.guesser import Growing, Guess, Guesser
+from covey.drafters.hits import HitTable
+from covey.errors import CoveyError
+from covey.types import Draft, Drafter, Host, Sequence
+from covey.vote import Ballot, Elected, Standing, heaviest_path, winner
+from covey.weights import POLICIES, Policy, Weights
+
+log = logging.getLogger(__name__)
+
+VOTES = ("token", "sequence")
+MOST_MEMBERS = 8
+_FAILURES_BEFORE_REST = 3
+_CLASSES = 12  # of estimates, for how often elected tokens come true
+
+
+@dataclass(frozen=True)
+class _Cast:
+    """A member's guess at one position, and its estimate that it is right."""
+
+    member: int
+    token: int
+    estimate: float
+
+
+@dataclass
+class _Standing:
+    """What a collective keeps of one sequence: its members' weights, the draft that was voted, and what everybody guessed along it."""
+
+    weights: Weights
+    draft: Growing | None = None
+    casts: list[list[_Cast]] = field(default_factory=list)
+    elected: list[tuple[int, int]] = field(default_factory=list)  # kind and token, also of the last one, if not worth writing
+    votes: list[tuple[str, ...]] = field(default_factory=list)
+
+
+class _Member:
+    """A drafter in a collective, kept from doing harm: one whose method fails three times in a row is not asked any more."""
+
+    def __init__(self, drafter: Drafter) -> None:
+        self.drafter, self.rests = drafter, False
+        self.name = drafter.name
+        self.guesser = drafter if isinstance(drafter, Guesser) else None
+        self._failures: Counter[str] = Counter()  # by method, in a row
+
+    def call(self, what: str, otherwise: Any, *arguments: Any) -> Any:
+        """One of the drafter's methods; `otherwise` where it fails or rests."""
+        if self.rests:
+            return otherwise
+        try:
+            done = getattr(self.drafter, what)(*arguments)
+        except Exception:
+            self._failures[what] += 1
+            self.rests = self._failures[what] >= _FAILURES_BEFORE_REST
+            rest = "; it is not asked any more" if self.rests else ""
+            log.warning("member %r failed in %s; the others go on without it%s", self.name, what, rest, exc_info=True)
+            return otherwise
+        del self._failures[what]
+        return done
+
+
+class CollectiveDrafter(Drafter):
+    """A drafter made of drafters.
+
+    members: one to eight, each another object. vote: "token" or "sequence". weights: a policy, or the name of one:
+    uniform, multiplicative (Smurfs), hedge, log_odds, confidence. min_survival: a voted draft ends before the token with which the
+    estimated probability of being right so far falls under this; see SuffixDrafter.
+
+    Survival is learned online: by who was for a token and how sure the surest of them was. Raises CoveyError for members, vote
+    or weights that cannot be.
+    """
+
+    def __init__(
+        self, members: Seq[Drafter], *, vote: str = "token", weights: str | Policy = "confidence", min_survival: float = 0.15
+    ) -> None:
+        if not 1 <= len(members) <= MOST_MEMBERS or len({id(member) for member in members}) < len(members):
+            raise CoveyError(f"members={[member.name for member in members]}: give 1 to {MOST_MEMBERS} drafters, each another object")
+        if vote not in VOTES:
+            raise CoveyError(f"vote={vote!r}: vote must be one of {', '.join(VOTES)}")
+        if isinstance(weights, str) and weights not in POLICIES:
+            raise CoveyError(f"weights={weights!r}: weights must be one of {', '.join(POLICIES)}")
+        if not 0 <= min_survival < 1:
+            raise CoveyError(f"min_survival={min_survival!r}: min_survival must be from 0 to below 1")
+        self.members = [_Member(_unled(member)) for member in members]
+        self.vote, self.min_survival = vote, min_survival
+        self.policy: Policy = POLICIES[weights]() if isinstance(weights, str) else weights
+        self.name = "+".join(member.name for member in self.members)
+        self.serves_several = all(member.serves_several for member in members)
+        self.wants_hidden = any(member.wants_hidden for member in members)
+        self._rates: dict[str, list[_Rate]] = {}  # by target, of each member
+        self._tables: dict[str, HitTable] = {}
+        self._standings: dict[int, _Standing] = {}
+
+    @property
+    def bytes_per_token(self) -> int:
+        return sum(member.drafter.bytes_per_token for member in self.members)
+
+    @property
+    def parameter_bytes(self) -> int:
+        return sum(getattr(member.drafter, "parameter_bytes", 0) for member in self.members)
+
+    def bind(self, host: Host) -> None:
+        """A member that does not fit the target is named by its own error."""
+        for member in self.members:
+            member.drafter.bind(host)
+
+    def start(self, sequence: Sequence) -> None:
+        for member in self.members:
+            member.call("start", None, sequence)
+        self._standings[sequence.id] = _Standing(self.policy.begin([rate.of() for rate in self._rates_of(sequence.target)]))
+
+    def stop(self, sequence: Sequence) -> None:
+        for member in self.members:
+            member.call("stop", None, sequence)
+        self._standings.pop(sequence.id, None)
+
+    def close(self) -> None:
+        for member in self.members:
+            member.drafter.close()
+        self._standings.clear()
+
+    def receive(self, sequence: Sequence, start: int, hidden: Any) -> None:
+        for member in self.members:
+            if member.drafter.wants_hidden:
+                member.call("receive", None, sequence, start, hidden)
+
+    def commit(self, sequence: Sequence, draft: Draft, accepted: int) -> None:
+        """Score everybody's guesses, and let the members learn."""
+        self._settle(sequence)
+        for member in self.members:
+            member.call("commit", None, sequence, draft, accepted)
+
+    def propose(self, sequences: list[Sequence], lengths: list[int]) -> list[Draft]:
+        drafts = [self._open(sequence, length) for sequence, length in zip(sequences, lengths, strict=True)]
+        (self._vote_tokens if self.vote == "token" else self._vote_sequences)(drafts)
+        return [self._finished(draft) for draft in drafts]
+
+    # -- voting
+
+    def _vote_tokens(self, drafts: list[Growing]) -> None:
+        """Lockstep: everybody's guess at one position after what was voted before it, then the next."""
+        led = [self._lead(member, drafts) for member in self.members]  # for each member, by sequence
+        while growing := [draft for draft in drafts if not draft.done]:
+            casts: dict[int, list[_Cast]] = {draft.sequence.id: [] for draft in growing}
+            for number, member in enumerate(self.members):
+                for draft, guess in self._guesses(member, led[number], growing):
+                    casts[draft.sequence.id].append(_Cast(number, guess.token, guess.probability))
+            for draft in growing:
+                self._elect(draft, casts[draft.sequence.id])
+                for member_drafts in led:
+                    if (follower := member_drafts.get(draft.sequence.id)) is not None:
+                        follower.tokens[:] = draft.tokens
+
+    def _lead(self, member: _Member, drafts: list[Growing]) -> dict[int, Growing]:
+        """The drafts that a member takes part in, by sequence; its own copy, written on by the vote."""
+        wanted = [draft for draft in drafts if draft.length > 0]
+        if member.guesser is None:
+            whole = member.call("propose", [], [d.sequence for d in wanted], [d.length for d in wanted]) if wanted else []
+            usable = [(d, own) for d, own in zip(wanted, whole, strict=False) if not own.stale(d.sequence)]
+            return {d.sequence.id: _Whole(d.sequence, d.start, len(own), own=own) for d, own in usable}
+        opened = {d.sequence.id: member.call("open", None, d.sequence, d.length) for d in wanted}
+        return {number: draft for number, draft in opened.items() if draft is not None}
+
+    def _guesses(self, member: _Member, led: dict[int, Growing], growing: list[Growing]) -> list[tuple[Growing, Guess]]:
+        """What a member guesses next in each draft that it can be heard in."""
+        asked = [(draft, own) for draft in growing if (own := led.get(draft.sequence.id)) is not None and len(draft.tokens) < own.length]
+        if not asked:
+            return []
+        if member.guesser is None:
+            guesses = [own.next() for _, own in asked if isinstance(own, _Whole)]
+        else:
+            guesses = member.call("ask", [None] * len(asked), [own for _, own in asked])
+        return [(draft, guess) for (draft, _), guess in zip(asked, guesses, strict=True) if guess is not None]
+
+    def _vote_sequences(self, drafts: list[Growing]) -> None:
+        """Everybody drafts alone; the heaviest path through all drafts of a sequence is voted."""
+        wanted = [draft for draft in drafts if draft.length > 0]
+        if not wanted:
+            return
+        sequences, lengths = [draft.sequence for draft in wanted], [draft.length for draft in wanted]
+        proposed = [member.call("propose", [], sequences, lengths) for member in self.members]
+        for index, draft in enumerate(wanted):
+            own = {n: p[index] for n, p in enumerate(proposed) if index < len(p) and not p[index].stale(draft.sequence)}
+            self._walk(draft, own)
+
+    def _walk(self, draft: Growing, own: dict[int, Draft]) -> None:
+        weights = self._standings[draft.sequence.id].weights
+        numbers = sorted(own)
+        sure = {n: _conditional(own[n], 0) for n in numbers if len(own[n])}
+        path = heaviest_path(
+            [own[n].tokens[: draft.length] for n in numbers],
+            [Standing(weights.of(n, sure.get(n, 0.0)), self._rates_of(draft.sequence.target)[n].of()) for n in numbers],
+        )
+        for depth, elected in enumerate(path):
+            # A member is heard, and scored, where its own tokens before are the voted ones.
+            casts = [
+                _Cast(n, own[n].tokens[depth], _conditional(own[n], depth))
+                for n in numbers
+                if len(own[n]) > depth and own[n].tokens[:depth] == tuple(draft.tokens)
+            ]
+            self._write(draft, casts, elected.token)
+            if draft.done:
+                return
+
+    def _elect(self, draft: Growing, casts: list[_Cast]) -> None:
+        """Vote on the next token of a draft, or end it where nobody has anything to say."""
+        if not casts:
+            draft.end()
+            return
+        standing, rates = self._standings[draft.sequence.id], self._rates_of(draft.sequence.target)
+        ballots = [Ballot(c.token, standing.weights.of(c.member, c.estimate), rates[c.member].of()) for c in casts]
+        elected: Elected = winner(ballots)
+        self._write(draft, casts, elected.token)
+
+    def _write(self, draft: Growing, casts: list[_Cast], token: int) -> None:
+        """Note who guessed what, and write the voted token if it is worth it."""
+        standing = self._standings[draft.sequence.id]
+        supporters = [cast for cast in casts if cast.token == token]
+        kind = self._kind(supporters)
+        probability = self._table(draft.sequence.target).probability(kind)
+        standing.casts.append(casts)
+        standing.elected.append((kind, token))
+        if draft.alive * probability < self.min_survival:
+            draft.end()
+            return
+        draft.add(token, probability)
+        standing.votes.append(tuple(self.members[cast.member].name for cast in supporters))
+
+    def _finished(self, draft: Growing) -> Draft:
+        votes = tuple(self._standings[draft.sequence.id].votes) if draft.tokens else ()
+        return Draft(draft.start, draft.sequence.prefix_id, tuple(draft.tokens), tuple(draft.survival), self.name, votes)
+
+    # -- learning
+
+    def _open(self, sequence: Sequence, length: int) -> Growing:
+        if sequence.id not in self._standings:  # a drafter must do without `start`
+            self.start(sequence)
+        self._settle(sequence)
+        standing = self._standings[sequence.id]
+        standing.draft = Growing(sequence, len(sequence.tokens), length)
+        standing.casts, standing.elected, standing.votes = [], [], []
+        return standing.draft
+
+    def _settle(self, sequence: Sequence) -> None:
+        """Score every guess up to the first position where what was voted is wrong."""
+        standing = self._standings.get(sequence.id)
+        if standing is None or standing.draft is None:
+            return
+        draft, standing.draft = standing.draft, None
+        right = draft.agreed
+        rates, table = self._rates_of(sequence.target), self._table(sequence.target)
+        for index, token in enumerate(sequence.tokens[draft.start : draft.start + min(right + 1, len(standing.casts))]):
+            for cast in standing.casts[index]:
+                standing.weights.record(cast.member, cast.token == token, cast.estimate)
+                rates[cast.member].record(cast.token == token)
+            kind, elected = standing.elected[index]
+            table.record(kind, elected == token)
+
+    def _rates_of(self, target: str) -> list[_Rate]:
+        return self._rates.setdefault(target, [_Rate() for _ in self.members])
+
+    def _table(self, target: str) -> HitTable:
+        if target not in self._tables:
+            middles = [(c + 0.5) / _CLASSES for c in range(_CLASSES)]
+            self._tables[target] = HitTable(middles * (1 << len(self.members)))
+        return self._tables[target]
+
+    @staticmethod
+    def _kind(supporters: list[_Cast]) -> int:
+        """Who was for it, and how sure the surest of them was."""
+        company = sum(1 << cast.member for cast in supporters)
+        surest = max(cast.estimate for cast in supporters)
+        return company * _CLASSES + min(_CLASSES - 1, int(surest * _CLASSES))
+
+
+@dataclass
+class _Rate:
+    """A member's hit rate over all sequences, from which each sequence starts."""
+
+    hits: float = 4.0
+    trials: float = 10.0
+    memory: float = 2048.0
+
+    def of(self) -> float:
+        return self.hits / self.trials
+
+    def record(self, hit: bool) -> None:
+        keep = 1 - 1 / self.memory
+        self.hits, self.trials = self.hits * keep + hit, self.trials * keep + 1
+
+
+@dataclass
+class _Whole(Growing):
+    """A whole draft of a member that cannot be led: heard while what was voted is its own."""
+
+    own: Draft | None = None
+
+    def next(self) -> Guess | None:
+        assert self.own is not None
+        at = len(self.tokens)
+        if at >= len(self.own) or tuple(self.tokens) != self.own.tokens[:at]:
+            return None
+        return Guess(self.own.tokens[at], _conditional(self.own, at))
+
+
+def _conditional(draft: Draft, index: int) -> float:
+    """The estimate that one token of a draft is right if all before it are."""
+    before = draft.survival[index - 1] if index else 1.0
+    return min(1.0, draft.survival[index] / before) if before > 0 else 0.0
+
+
+def _unled(member: Drafter) -> Drafter:
+    """In a collective the vote ends a draft, not one member's own limit."""
+    if isinstance(member, Guesser):
+        member.min_survival = 0.0
+    return member

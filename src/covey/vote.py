@@ -1,0 +1,78 @@
+"""The vote: how several members' guesses become one draft.
+
+Pure. Token by token the heaviest token wins; whole sequences are merged into a prefix tree, from whose root the heaviest
+child is followed, so that one path is verified however many members voted (Smurfs, SC'25; the rule for ties is ours).
+Knows nothing of drafters or of where weights come from.
+
+    winner([Ballot(5, 1.2), Ballot(7, 0.8), Ballot(7, 0.9)]).token      # 7
+    heaviest_path([(5, 6), (7, 8)], [Standing(1.0), Standing(2.0)])     # (7, 8)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Ballot:
+    """One member's vote. weight: what it counts for; record: the member's hit rate, which decides ties."""
+
+    token: int
+    weight: float
+    record: float = 0.0
+
+
+@dataclass(frozen=True)
+class Elected:
+    """The token that won, who voted for it (by number of the ballot, heaviest first), and its share of all weight."""
+
+    token: int
+    supporters: tuple[int, ...]
+    share: float
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What a member's whole sequence counts for: see Ballot."""
+
+    weight: float
+    record: float = 0.0
+
+
+def winner(ballots: Sequence[Ballot]) -> Elected:
+    """The token with the most weight behind it.
+
+    Ties go to the token with the larger single weight, then to the one whose best supporter has the better record, then to the
+    member that comes first. Raises ValueError where nobody votes.
+    """
+    if not ballots:
+        raise ValueError("ballots is empty: somebody must vote")
+    tokens: dict[Hashable, list[int]] = {}
+    for number, ballot in enumerate(ballots):
+        tokens.setdefault(ballot.token, []).append(number)
+
+    def standing(numbers: list[int]) -> tuple[float, float, float, int]:
+        # Summed from the lightest up, so that the sum does not depend on the order of members.
+        weights = sorted(ballots[n].weight for n in numbers)
+        return sum(weights), weights[-1], max(ballots[n].record for n in numbers), -numbers[0]
+
+    best = max(tokens.values(), key=standing)
+    total = sum(sorted(ballot.weight for ballot in ballots))
+    supporters = tuple(sorted(best, key=lambda n: (-ballots[n].weight, n)))
+    return Elected(ballots[best[0]].token, supporters, standing(best)[0] / total if total > 0 else len(best) / len(ballots))
+
+
+def heaviest_path(paths: Sequence[Sequence[int]], standings: Sequence[Standing]) -> list[Elected]:
+    """Walk the prefix tree of the members' sequences from the root, always to the heaviest child: one election for each token.
+
+    Supporters are numbers of members. The path is as long as that of some member who went all of it.
+    """
+    found: list[Elected] = []
+    going = [number for number in range(len(paths)) if len(paths[number])]
+    while going:
+        depth = len(found)
+        elected = winner([Ballot(paths[n][depth], standings[n].weight, standings[n].record) for n in going])
+        found.append(Elected(elected.token, tuple(going[i] for i in elected.supporters), elected.share))
+        going = [n for n in going if paths[n][depth] == elected.token and len(paths[n]) > depth + 1]
+    return found

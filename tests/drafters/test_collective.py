@@ -1,0 +1,247 @@
+"""The collective: the same text whoever votes, everybody scored whoever won, and no member can do harm."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+import torch
+
+from covey import LLM, SamplingParams
+from covey.drafters import CollectiveDrafter, ModelDrafter, NestedDrafter, SuffixDrafter
+from covey.drafters.guesser import Growing, Guess, Guesser
+from covey.errors import CoveyError, UnsupportedError
+from covey.model.load import load
+from covey.model.nested import NestedDraft
+from covey.types import Draft, Drafter, Sequence
+from covey.weights import POLICIES
+from tests.exactness.drafters import RandomDepths, ScriptedDrafter
+
+KIND = {"dtype": "float64", "device": "cpu"}
+PROMPTS = [[5, 6, 7, 8, 5, 6, 7], [100, 3], [9] * 70, [44, 45, 46]]
+
+
+@pytest.fixture(scope="module")
+def target(tiny) -> str:
+    return str(tiny("llama", layers=4))
+
+
+@pytest.fixture(scope="module")
+def folders(target, tmp_path_factory):
+    place = tmp_path_factory.mktemp("drafts")
+    base = load(target, attention="sdpa", **KIND)
+    for kind in ("standalone", "self"):
+        NestedDraft.of(base, 2, (1, 2), tokens=list(range(3, 120)), kind=kind).save(place / kind, dtype=torch.float64)
+    return place
+
+
+def generate(target, drafters, params, **options):
+    with LLM(target, drafters=drafters, num_speculative_tokens=4, max_num_seqs=3, prefill_chunk=16, **KIND, **options) as llm:
+        rounds = []
+        llm.observe(rounds.append)
+        done = llm.generate(PROMPTS, params, progress=False)
+        return [c.token_ids for c in done], rounds
+
+
+@pytest.fixture(scope="module")
+def members(target, folders, tiny):
+    """Makers of members, cheap and dear, able to be led and not."""
+    texts = dict(zip(map(tuple, PROMPTS), generate(target, [], SamplingParams(max_tokens=40, ignore_eos=True))[0], strict=True))
+    return {
+        "suffix": lambda: SuffixDrafter(),
+        "self": lambda: RandomDepths(folders / "self", **KIND),
+        "whole": lambda: ScriptedDrafter(texts, wrong_every=3),
+        "model": lambda: ModelDrafter(str(tiny("llama", seed=1, layers=1)), **KIND),
+        "standalone": lambda: RandomDepths(folders / "standalone", **KIND),
+    }
+
+
+@pytest.mark.parametrize("options", [{}, {"temperature": 0.9, "seed": 3, "repetition_penalty": 1.2}], ids=["greedy", "sampled"])
+@pytest.mark.parametrize("vote", ["token", "sequence"])
+@pytest.mark.parametrize(
+    ("count", "weights"), [*((3, policy) for policy in POLICIES), (1, "confidence"), (2, "log_odds"), (5, "confidence")]
+)
+def test_the_text_is_plains_whoever_votes(count, weights, vote, options, target, members):
+    params = SamplingParams(max_tokens=40, ignore_eos=True, **options)
+    chosen = [make() for make in list(members.values())[:count]]
+    drafted, rounds = generate(target, [CollectiveDrafter(chosen, vote=vote, weights=weights, min_survival=0.0)], params)
+    assert drafted == generate(target, [], params)[0]
+    assert any(r.accepted for r in rounds)
+    names = {member.name for member in chosen}
+    for r in rounds:
+        assert len(r.votes) == len(r.drafted) <= r.planned  # as many tokens as one draft has, however many voted
+        assert all(set(voters) <= names and voters for voters in r.votes)
+        assert all(0 <= later <= earlier <= 1 for earlier, later in itertools.pairwise((1.0, *r.survival)))
+
+
+def test_several_names_are_a_collective(target):
+    with LLM(target, drafters=["suffix", f"model:{target}"], **KIND) as llm:
+        (drafter,) = llm.drafters
+        assert isinstance(drafter, CollectiveDrafter)
+        assert drafter.name == f"suffix+model:{target}"
+        assert llm.memory_plan.bytes_per_token[drafter.name] == sum(m.drafter.bytes_per_token for m in drafter.members)
+
+
+class Says(Guesser):
+    """Always guesses the same token, with the same estimate; notes what it was led along and what it was told."""
+
+    def __init__(self, token: int, estimate: float = 0.5) -> None:
+        super().__init__()
+        self.name, self.token, self.estimate = f"says {token}", token, estimate
+        self.seen: list[tuple[int, ...]] = []
+        self.told: list[tuple[int, int]] = []
+
+    def guess(self, growing: list[Growing]) -> list[Guess | None]:
+        self.seen += [tuple(draft.tokens) for draft in growing]
+        return [Guess(self.token, self.estimate, self.token) for _ in growing]
+
+    def learn(self, sequence: Sequence, evidence: int, token: int) -> None:
+        self.told.append((evidence, token))
+
+
+class Whole(Drafter):
+    """Drafts one sequence, and cannot be led."""
+
+    def __init__(self, *tokens: int) -> None:
+        self.name, self.tokens = f"whole {tokens}", tokens
+
+    def propose(self, sequences: list[Sequence], lengths: list[int]) -> list[Draft]:
+        return [
+            Draft(len(s.tokens), s.prefix_id, self.tokens[:k], tuple(0.5**i for i in range(1, 1 + len(self.tokens[:k]))), self.name)
+            for s, k in zip(sequences, lengths, strict=True)
+        ]
+
+
+def sequence(*tokens: int, id: int = 0) -> Sequence:
+    return Sequence(id=id, prompt=tokens, params=SamplingParams(max_tokens=1000))
+
+
+def propose(drafter: CollectiveDrafter, text: Sequence, length: int = 3) -> Draft:
+    (draft,) = drafter.propose([text], [length])
+    return draft
+
+
+def test_members_are_led_along_the_vote():
+    members = [Says(7), Says(7), Says(8)]
+    draft = propose(CollectiveDrafter(members, weights="uniform", min_survival=0.0), sequence(1, 2))
+    assert draft.tokens == (7, 7, 7)
+    assert draft.votes == (("says 7", "says 7"),) * 3
+    assert members[2].seen == [(), (7,), (7, 7)]
+
+
+def test_a_member_that_cannot_be_led_is_heard_while_the_vote_follows_it():
+    collective = CollectiveDrafter([Says(7), Whole(7, 9, 9), Whole(8, 8, 8)], weights="uniform", min_survival=0.0)
+    draft = propose(collective, sequence(1, 2))
+    assert draft.tokens == (7, 7, 7)  # at the second token the vote is a tie, which the first member decides
+    assert draft.votes == (("says 7", "whole (7, 9, 9)"), ("says 7",), ("says 7",))
+
+
+def test_a_sequence_vote_takes_one_members_own_draft():
+    collective = CollectiveDrafter([Whole(7, 1, 1), Whole(8, 2, 3), Whole(8, 2, 4)], vote="sequence", weights="uniform", min_survival=0.0)
+    draft = propose(collective, sequence(1, 2))
+    assert draft.tokens == (8, 2, 3)
+    assert draft.votes == (("whole (8, 2, 3)", "whole (8, 2, 4)"),) * 2 + (("whole (8, 2, 3)",),)
+
+
+@pytest.mark.parametrize("vote", ["token", "sequence"])
+def test_every_member_is_scored_up_to_the_first_wrong_token_of_the_vote(vote):
+    """The text goes 7, 9: at the first position all are scored, at the second those that went on from 7."""
+    collective = CollectiveDrafter([Whole(7, 7), Whole(8, 9), Whole(7, 9)], vote=vote, weights="log_odds", min_survival=0.0)
+    text = sequence(1, 2)
+    draft = propose(collective, text, 2)
+    assert draft.tokens == (7, 7)
+    text.commit([7, 9, 5])
+    collective.commit(text, draft, 1)
+    rates = collective._rates_of("")
+    assert [rate.trials - 10 for rate in rates] == pytest.approx([2, 1, 2], abs=0.1)  # old trials weigh a little less
+    assert rates[2].of() > rates[0].of() > rates[1].of()
+
+
+def test_a_guesser_learns_at_positions_where_it_lost():
+    loser = Says(8)
+    collective = CollectiveDrafter([Says(7), Says(7), loser], weights="uniform", min_survival=0.0)
+    text = sequence(1, 2)
+    draft = propose(collective, text, 3)
+    text.commit([7, 8])
+    collective.commit(text, draft, 1)
+    assert loser.told == [(8, 7), (8, 8)]
+
+
+def test_the_one_that_is_right_is_followed_soon():
+    collective = CollectiveDrafter([Says(7), Says(7), Says(8)], min_survival=0.0)
+    text = sequence(1, 2)
+    rounds = 0
+    while (draft := propose(collective, text, 2)).tokens[:1] != (8,):
+        text.commit([8])
+        collective.commit(text, draft, 0)
+        rounds += 1
+    assert 0 < rounds <= 8
+
+
+def test_a_draft_ends_where_it_is_unlikely_and_returns_when_it_would_succeed():
+    collective = CollectiveDrafter([Says(7, estimate=0.6)], min_survival=0.3)
+    text, lengths = sequence(1, 2), []
+    for step in range(900):
+        draft = propose(collective, text, 3)
+        lengths.append(len(draft))
+        text.commit([5] if 20 <= step < 300 else [*draft.tokens, 7])
+        collective.commit(text, draft, 0)
+    assert max(lengths[:20]) >= 2
+    assert lengths[299] == 0
+    assert lengths[-1] == 3
+
+
+class Broken(Says):
+    """Fails in one of its methods."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(9)
+        self.what, self.calls = what, 0
+
+    def __getattribute__(self, name):
+        if name == super().__getattribute__("__dict__").get("what"):
+            self.calls += 1
+            raise RuntimeError("deliberate")
+        return super().__getattribute__(name)
+
+
+@pytest.mark.parametrize("what", ["guess", "start", "commit", "open"])
+def test_a_member_that_fails_is_left_out_and_the_others_go_on(what):
+    broken = Broken(what)
+    collective = CollectiveDrafter([broken, Says(7)], min_survival=0.0)
+    text = sequence(1, 2)
+    for _ in range(8):
+        collective.start(text)
+        draft = propose(collective, text)
+        assert draft.tokens[-1] in (7, 9)
+        text.commit([7, 7])
+        collective.commit(text, draft, 1)
+        collective.stop(text)
+    assert broken.calls == 3
+    assert collective.members[0].rests
+
+
+def test_what_cannot_be_a_collective_is_refused(target, tiny):
+    one = SuffixDrafter()
+    with pytest.raises(CoveyError, match="members=.*: give 1 to 8 drafters, each another object"):
+        CollectiveDrafter([one, one])
+    with pytest.raises(CoveyError, match="vote='show of hands': vote must be one of token, sequence"):
+        CollectiveDrafter([one], vote="show of hands")
+    with pytest.raises(CoveyError, match="weights='heavy': weights must be one of uniform"):
+        CollectiveDrafter([one], weights="heavy")
+    with pytest.raises(UnsupportedError, match="drafter 'model:.*' has another tokenizer"):
+        LLM("toy", drafters=[CollectiveDrafter([one, ModelDrafter(target, **KIND)])])
+
+
+def test_a_collective_serves_several_targets_and_nothing_is_left(target, tiny, folders):
+    targets = {"a": target, "b": str(tiny("llama", seed=1))}
+    drafter = CollectiveDrafter([SuffixDrafter(), NestedDrafter(folders / "standalone", **KIND)])
+    params = SamplingParams(max_tokens=20, ignore_eos=True)
+    with LLM(targets=targets, drafters=[drafter], **KIND) as llm:
+        done = llm.generate(PROMPTS * 2, params, model=["a"] * 4 + ["b"] * 4, progress=False)
+        assert not drafter._standings
+        nested = drafter.members[1].drafter
+        assert nested.runner.rows.num_free == nested.runner.rows.num_blocks
+    for name, texts in (("a", done[:4]), ("b", done[4:])):
+        with LLM(targets[name], drafters=[], **KIND) as llm:
+            assert [c.token_ids for c in texts] == [c.token_ids for c in llm.generate(PROMPTS, params, progress=False)]
