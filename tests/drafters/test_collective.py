@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from covey.model.load import load
 from covey.model.nested import NestedDraft
 from covey.types import Draft, Drafter, Sequence
 from covey.weights import POLICIES
+from tests.drafters.test_economy import ROUND
 from tests.exactness.drafters import RandomDepths, ScriptedDrafter
 
 KIND = {"dtype": "float64", "device": "cpu"}
@@ -189,6 +191,44 @@ def test_a_draft_ends_where_it_is_unlikely_and_returns_when_it_would_succeed():
     assert max(lengths[:20]) >= 2
     assert lengths[299] == 0
     assert lengths[-1] == 3
+
+
+def test_a_dear_member_that_wins_nothing_is_rested_and_one_that_does_is_asked():
+    """Costs by a clock of our own: the second member takes a second a guess, a token is worth one or four."""
+    now = [0.0]
+
+    class Slow(Says):
+        def guess(self, growing):
+            now[0] += len(growing)
+            return super().guess(growing)
+
+    asked = {}
+    for token in (7, 8):
+        first, slow = Says(7, estimate=0.5), Slow(token)
+        collective = CollectiveDrafter([first, slow], min_survival=0.0, clock=lambda: now[0])
+        text = sequence(1, 2)
+        for _ in range(300):
+            draft = propose(collective, text, 1)
+            text.commit([8])
+            collective.commit(text, draft, int(draft.tokens == (8,)))
+            seconds = 2.0 if token == 7 else 8.0
+            collective.observe(replace(ROUND, step_verify_seconds=seconds, step_other_seconds=0.0))
+        asked[token] = len(slow.seen)
+        assert len(first.seen) == 300
+    assert asked[7] < 60
+    assert asked[8] > 250
+
+
+def test_without_thrift_everybody_is_asked_everywhere():
+    slow = Says(7)
+    collective = CollectiveDrafter([Says(7), slow], min_survival=0.0, thrifty=False)
+    text = sequence(1, 2)
+    for _ in range(100):
+        collective.observe(replace(ROUND, step_verify_seconds=0.0, step_other_seconds=0.0))
+        draft = propose(collective, text, 1)
+        text.commit([8])
+        collective.commit(text, draft, 0)
+    assert len(slow.seen) == 100
 
 
 class Broken(Says):

@@ -70,6 +70,7 @@ def nested(
         seed=seed,
         device=settings.engine.device,
         dtype=settings.engine.dtype,
+        threads=settings.engine.threads,
     )
     try:
         with screen.reported() as report:

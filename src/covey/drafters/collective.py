@@ -1,8 +1,9 @@
 """Many drafters, one draft: members guess, a weighted vote decides, and one draft is verified, however many voted.
 
 Two ways to vote. *token*: all members go on from what was voted so far, one token at a time; members that draft whole
-sequences only are heard as long as the vote has followed theirs. *sequence*: each member drafts alone, and the heaviest path
-through the tree of their drafts is taken (Smurfs, SC'25). Every member is scored on the verified text, whoever won.
+sequences only are heard as long as the vote has followed theirs. The cheapest member always guesses, dearer ones where that
+pays (`economy.py`). *sequence*: each member drafts alone, and the heaviest path through the tree of their drafts is taken
+(Smurfs, SC'25). Every member is scored on the verified text, whoever won.
 
     LLM("smollm2", drafters=["suffix:smollm2", "nested:draft"])      # a token vote of the two
     LLM("smollm2", drafters=[CollectiveDrafter([SuffixDrafter(), ModelDrafter("small")], vote="sequence", weights="hedge")])
@@ -11,15 +12,18 @@ through the tree of their drafts is taken (Smurfs, SC'25). Every member is score
 from __future__ import annotations
 
 import logging
+import time
 from collections import Counter
+from collections.abc import Callable
 from collections.abc import Sequence as Seq
 from dataclasses import dataclass, field
 from typing import Any
 
+from covey.drafters.economy import Economy, kind_of
 from covey.drafters.guesser import Growing, Guess, Guesser
 from covey.drafters.hits import HitTable
 from covey.errors import CoveyError
-from covey.types import Draft, Drafter, Host, Sequence
+from covey.types import Draft, Drafter, Host, Round, Sequence
 from covey.vote import Ballot, Elected, Standing, heaviest_path, winner
 from covey.weights import POLICIES, Policy, Weights
 
@@ -40,6 +44,16 @@ class _Cast:
     estimate: float
 
 
+@dataclass(frozen=True)
+class _Asked:
+    """What asking a dear member changed at one position: the token that would have been voted without it, and with it."""
+
+    member: int
+    kind: int
+    before: int | None
+    after: int
+
+
 @dataclass
 class _Standing:
     """What a collective keeps of one sequence: its members' weights, the draft that was voted, and what everybody guessed along it."""
@@ -47,8 +61,20 @@ class _Standing:
     weights: Weights
     draft: Growing | None = None
     casts: list[list[_Cast]] = field(default_factory=list)
+    asked: list[list[_Asked]] = field(default_factory=list)
     elected: list[tuple[int, int]] = field(default_factory=list)  # kind and token, also of the last one, if not worth writing
     votes: list[tuple[str, ...]] = field(default_factory=list)
+
+
+@dataclass
+class _Ballots:
+    """The vote on the next token of one draft while it is held."""
+
+    draft: Growing
+    casts: list[_Cast] = field(default_factory=list)
+    asked: list[_Asked] = field(default_factory=list)
+    elected: Elected | None = None
+    heard: bool = False
 
 
 class _Member:
@@ -81,14 +107,22 @@ class CollectiveDrafter(Drafter):
 
     members: one to eight, each another object. vote: "token" or "sequence". weights: a policy, or the name of one:
     uniform, multiplicative (Smurfs), hedge, log_odds, confidence. min_survival: a voted draft ends before the token with which the
-    estimated probability of being right so far falls under this; see SuffixDrafter.
+    estimated probability of being right so far falls under this; see SuffixDrafter. thrifty: in a token vote, ask dear members
+    only where that pays; False asks everybody everywhere. clock: what time is measured with.
 
     Survival is learned online: by who was for a token and how sure the surest of them was. Raises CoveyError for members, vote
     or weights that cannot be.
     """
 
     def __init__(
-        self, members: Seq[Drafter], *, vote: str = "token", weights: str | Policy = "confidence", min_survival: float = 0.15
+        self,
+        members: Seq[Drafter],
+        *,
+        vote: str = "token",
+        weights: str | Policy = "confidence",
+        min_survival: float = 0.15,
+        thrifty: bool = True,
+        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         if not 1 <= len(members) <= MOST_MEMBERS or len({id(member) for member in members}) < len(members):
             raise CoveyError(f"members={[member.name for member in members]}: give 1 to {MOST_MEMBERS} drafters, each another object")
@@ -99,13 +133,14 @@ class CollectiveDrafter(Drafter):
         if not 0 <= min_survival < 1:
             raise CoveyError(f"min_survival={min_survival!r}: min_survival must be from 0 to below 1")
         self.members = [_Member(_unled(member)) for member in members]
-        self.vote, self.min_survival = vote, min_survival
+        self.vote, self.min_survival, self.thrifty, self.clock = vote, min_survival, thrifty, clock
         self.policy: Policy = POLICIES[weights]() if isinstance(weights, str) else weights
         self.name = "+".join(member.name for member in self.members)
         self.serves_several = all(member.serves_several for member in members)
         self.wants_hidden = any(member.wants_hidden for member in members)
         self._rates: dict[str, list[_Rate]] = {}  # by target, of each member
         self._tables: dict[str, HitTable] = {}
+        self._economies: dict[str, Economy] = {}
         self._standings: dict[int, _Standing] = {}
 
     @property
@@ -141,6 +176,12 @@ class CollectiveDrafter(Drafter):
             if member.drafter.wants_hidden:
                 member.call("receive", None, sequence, start, hidden)
 
+    def observe(self, happened: Round) -> None:
+        """What the target's time is worth decides who is asked."""
+        self.economy(happened.target).observe(happened)
+        for member in self.members:
+            member.call("observe", None, happened)
+
     def commit(self, sequence: Sequence, draft: Draft, accepted: int) -> None:
         """Score everybody's guesses, and let the members learn."""
         self._settle(sequence)
@@ -156,38 +197,70 @@ class CollectiveDrafter(Drafter):
 
     def _vote_tokens(self, drafts: list[Growing]) -> None:
         """Lockstep: everybody's guess at one position after what was voted before it, then the next."""
-        led = [self._lead(member, drafts) for member in self.members]  # for each member, by sequence
+        led = [self._lead(number, drafts) for number in range(len(self.members))]  # for each member, by sequence
         while growing := [draft for draft in drafts if not draft.done]:
-            casts: dict[int, list[_Cast]] = {draft.sequence.id: [] for draft in growing}
-            for number, member in enumerate(self.members):
-                for draft, guess in self._guesses(member, led[number], growing):
-                    casts[draft.sequence.id].append(_Cast(number, guess.token, guess.probability))
-            for draft in growing:
-                self._elect(draft, casts[draft.sequence.id])
+            ballots = [_Ballots(draft) for draft in growing]
+            economy = self.economy(growing[0].sequence.target)
+            for number in economy.order():
+                self._hear(number, led[number], ballots, economy)
+            for ballot in ballots:
+                draft = ballot.draft
+                self._standings[draft.sequence.id].asked.append(ballot.asked)
+                if ballot.elected is None:
+                    draft.end()
+                else:
+                    self._write(draft, ballot.casts, ballot.elected.token)
                 for member_drafts in led:
                     if (follower := member_drafts.get(draft.sequence.id)) is not None:
                         follower.tokens[:] = draft.tokens
 
-    def _lead(self, member: _Member, drafts: list[Growing]) -> dict[int, Growing]:
-        """The drafts that a member takes part in, by sequence; its own copy, written on by the vote."""
-        wanted = [draft for draft in drafts if draft.length > 0]
-        if member.guesser is None:
-            whole = member.call("propose", [], [d.sequence for d in wanted], [d.length for d in wanted]) if wanted else []
-            usable = [(d, own) for d, own in zip(wanted, whole, strict=False) if not own.stale(d.sequence)]
-            return {d.sequence.id: _Whole(d.sequence, d.start, len(own), own=own) for d, own in usable}
-        opened = {d.sequence.id: member.call("open", None, d.sequence, d.length) for d in wanted}
-        return {number: draft for number, draft in opened.items() if draft is not None}
+    def _hear(self, number: int, led: dict[int, Growing], ballots: list[_Ballots], economy: Economy) -> None:
+        """Ask one member about those drafts where it can be heard and where that pays."""
+        member = self.members[number]
+        wanted: list[tuple[_Ballots, Growing, int]] = []
+        for ballot in ballots:
+            own = led.get(ballot.draft.sequence.id)
+            if own is None or len(ballot.draft.tokens) >= own.length:
+                continue
+            kind = kind_of(max((cast.estimate for cast in ballot.casts), default=None))
+            missed = len(own.tokens) - len(own.evidence) if member.drafter.wants_hidden else 0
+            if not self.thrifty or not ballot.heard or member.guesser is None or economy.pays(number, kind, ballot.draft.alive, 1 + missed):
+                wanted.append((ballot, own, kind))
+            ballot.heard = True
+        if not wanted:
+            return
+        began = self.clock()
+        guesses = self._guesses(member, [own for _, own, _ in wanted])
+        if member.guesser is not None:  # what a whole draft cost was spent when it was made
+            economy.spent(number, self.clock() - began, len(wanted))
+        for (ballot, _, kind), guess in zip(wanted, guesses, strict=True):
+            if guess is not None:
+                before = ballot.elected
+                ballot.casts.append(_Cast(number, guess.token, guess.probability))
+                ballot.casts.sort(key=lambda cast: cast.member)  # of equals the first member decides, whoever was asked first
+                ballot.elected = self._elect(ballot)
+                ballot.asked.append(_Asked(number, kind, before.token if before else None, ballot.elected.token))
 
-    def _guesses(self, member: _Member, led: dict[int, Growing], growing: list[Growing]) -> list[tuple[Growing, Guess]]:
-        """What a member guesses next in each draft that it can be heard in."""
-        asked = [(draft, own) for draft in growing if (own := led.get(draft.sequence.id)) is not None and len(draft.tokens) < own.length]
-        if not asked:
-            return []
+    @staticmethod
+    def _guesses(member: _Member, asked: list[Growing]) -> list[Guess | None]:
         if member.guesser is None:
-            guesses = [own.next() for _, own in asked if isinstance(own, _Whole)]
-        else:
-            guesses = member.call("ask", [None] * len(asked), [own for _, own in asked])
-        return [(draft, guess) for (draft, _), guess in zip(asked, guesses, strict=True) if guess is not None]
+            return [own.next() for own in asked if isinstance(own, _Whole)]
+        guesses: list[Guess | None] = member.call("ask", [None] * len(asked), asked)
+        return guesses
+
+    def _lead(self, number: int, drafts: list[Growing]) -> dict[int, Growing]:
+        """The drafts that a member takes part in, by sequence; its own copy, written on by the vote."""
+        member, wanted = self.members[number], [draft for draft in drafts if draft.length > 0]
+        if member.guesser is not None:
+            opened = {draft.sequence.id: member.call("open", None, draft.sequence, draft.length) for draft in wanted}
+            return {name: draft for name, draft in opened.items() if draft is not None}
+        if not wanted:
+            return {}
+        began = self.clock()
+        proposed = member.call("propose", [], [draft.sequence for draft in wanted], [draft.length for draft in wanted])
+        usable = [(draft, own) for draft, own in zip(wanted, proposed, strict=False) if not own.stale(draft.sequence)]
+        self.economy(wanted[0].sequence.target).spent(number, self.clock() - began, sum(len(own) for _, own in usable))
+        return {draft.sequence.id: _Whole(draft.sequence, draft.start, len(own), own=own) for draft, own in usable}
 
     def _vote_sequences(self, drafts: list[Growing]) -> None:
         """Everybody drafts alone; the heaviest path through all drafts of a sequence is voted."""
@@ -219,15 +292,10 @@ class CollectiveDrafter(Drafter):
             if draft.done:
                 return
 
-    def _elect(self, draft: Growing, casts: list[_Cast]) -> None:
-        """Vote on the next token of a draft, or end it where nobody has anything to say."""
-        if not casts:
-            draft.end()
-            return
-        standing, rates = self._standings[draft.sequence.id], self._rates_of(draft.sequence.target)
-        ballots = [Ballot(c.token, standing.weights.of(c.member, c.estimate), rates[c.member].of()) for c in casts]
-        elected: Elected = winner(ballots)
-        self._write(draft, casts, elected.token)
+    def _elect(self, ballot: _Ballots) -> Elected:
+        sequence = ballot.draft.sequence
+        weights, rates = self._standings[sequence.id].weights, self._rates_of(sequence.target)
+        return winner([Ballot(c.token, weights.of(c.member, c.estimate), rates[c.member].of()) for c in ballot.casts])
 
     def _write(self, draft: Growing, casts: list[_Cast], token: int) -> None:
         """Note who guessed what, and write the voted token if it is worth it."""
@@ -255,7 +323,7 @@ class CollectiveDrafter(Drafter):
         self._settle(sequence)
         standing = self._standings[sequence.id]
         standing.draft = Growing(sequence, len(sequence.tokens), length)
-        standing.casts, standing.elected, standing.votes = [], [], []
+        standing.casts, standing.asked, standing.elected, standing.votes = [], [], [], []
         return standing.draft
 
     def _settle(self, sequence: Sequence) -> None:
@@ -270,8 +338,14 @@ class CollectiveDrafter(Drafter):
             for cast in standing.casts[index]:
                 standing.weights.record(cast.member, cast.token == token, cast.estimate)
                 rates[cast.member].record(cast.token == token)
+            for asked in standing.asked[index] if standing.asked else ():
+                self.economy(sequence.target).learn(asked.member, asked.kind, (asked.after == token) - (asked.before == token))
             kind, elected = standing.elected[index]
             table.record(kind, elected == token)
+
+    def economy(self, target: str) -> Economy:
+        """The books that are kept of a target's rounds."""
+        return self._economies.setdefault(target, Economy(len(self.members)))
 
     def _rates_of(self, target: str) -> list[_Rate]:
         return self._rates.setdefault(target, [_Rate() for _ in self.members])

@@ -40,7 +40,8 @@ class NestedSettings:
 
     kind, layers and exits: see NestedDraft. head_size: how many of the most frequent tokens the draft knows, 0 for all. ce, kl,
     unroll: see Objective; LOSSES has names for the first two. epochs or steps: how long; steps wins. batch_size: texts a step and device,
-    accumulate: steps that make one update. max_length: tokens of a text. save_every, evaluate_every: in steps.
+    accumulate: steps that make one update. max_length: tokens of a text. save_every, evaluate_every: in steps. threads: of the
+    CPU; None leaves torch's choice.
 
     Raises CoveyError naming field and value.
     """
@@ -67,6 +68,7 @@ class NestedSettings:
     seed: int = 0
     device: str = "auto"
     dtype: str = "auto"
+    threads: int | None = None
 
     def __post_init__(self) -> None:
         for name in ("layers", "unroll", "batch_size", "accumulate", "save_every", "evaluate_every"):
@@ -93,6 +95,8 @@ def train_nested(settings: NestedSettings, report: Report = silent, tell: Callab
     report is told how much is done, tell gets a line for each evaluation. Ctrl-C ends it after the step at hand, with
     everything saved, and raises KeyboardInterrupt.
     """
+    if settings.threads is not None:
+        torch.set_num_threads(settings.threads)
     recordings = [Recording(folder) for folder in settings.recordings]
     base = load(settings.target, dtype="float32", device=settings.device, attention="sdpa")
     for recording in recordings:
@@ -133,8 +137,10 @@ def train_nested(settings: NestedSettings, report: Report = silent, tell: Callab
 
 
 def _as_json(settings: NestedSettings) -> dict[str, Any]:
-    """The settings as they look after a file has held them."""
-    return dict(json.loads(json.dumps(asdict(settings), default=str)))
+    """The settings as they look after a file has held them, but for what has no bearing on the draft."""
+    held: dict[str, Any] = json.loads(json.dumps(asdict(settings), default=str))
+    del held["threads"]
+    return held
 
 
 def _check_recording(recording: Recording, settings: NestedSettings, base: LoadedModel) -> None:

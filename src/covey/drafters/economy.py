@@ -1,0 +1,80 @@
+"""Whether a member of a collective is worth asking: what its guesses cost, and what they have brought lately.
+
+The cheapest member is always asked. A dearer one is asked where the tokens that it is expected to win, times the time that a
+token is worth, are more than its time; how many it wins is learned from what came of asking it, by how sure the others
+were already. What does not pay is asked now and then all the same, so that it returns when it pays again. Knows nothing of
+drafters or votes; times come from outside.
+
+    economy.spent(1, seconds=0.002, guesses=1); economy.observe(happened); economy.pays(1, kind_of(0.3), alive=0.8)
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from covey.types import Round
+
+KINDS = 11  # of how sure the others are: nothing said, then tenths
+_PROBE_EVERY = 48
+_HOPE, _HOPE_TRIALS = 0.3, 16.0  # what an untried member is taken to win, and what that weighs
+_MEMORY = 256.0
+
+
+def kind_of(surest: float | None) -> int:
+    """The class of the surest guess so far; None where nobody has said anything."""
+    return 0 if surest is None else 1 + min(KINDS - 2, int(surest * (KINDS - 1)))
+
+
+class Economy:
+    """The books of one collective with one target."""
+
+    def __init__(self, members: int) -> None:
+        self.cost: list[float | None] = [None] * members  # seconds a guess, lately
+        self._won = [[_HOPE * _HOPE_TRIALS] * KINDS for _ in range(members)]
+        self._asked = [[_HOPE_TRIALS] * KINDS for _ in range(members)]
+        self._passed_over: Counter[tuple[int, int]] = Counter()
+        self._seconds = self._tokens = 0.0
+
+    @property
+    def token_seconds(self) -> float | None:
+        """What one more accepted token saves: the target's time for a token, lately; None before the first round."""
+        return self._seconds / self._tokens if self._tokens else None
+
+    def observe(self, happened: Round) -> None:
+        """A round's share of the target's time, and the tokens that it brought."""
+        if happened.tokens and not happened.prefilled:
+            keep = 1 - 1 / _MEMORY
+            seconds = (happened.step_verify_seconds + happened.step_other_seconds) / happened.step_sequences
+            self._seconds = self._seconds * keep + seconds
+            self._tokens = self._tokens * keep + len(happened.tokens)
+
+    def spent(self, member: int, seconds: float, guesses: int) -> None:
+        """A member took so long for so many guesses."""
+        if guesses:
+            known = self.cost[member]
+            self.cost[member] = seconds / guesses if known is None else known + (seconds / guesses - known) / 32
+
+    def order(self) -> list[int]:
+        """Members, the cheapest first; those that are not measured yet come before, in their own order."""
+        return sorted(range(len(self.cost)), key=lambda m: (self.cost[m] is not None, self.cost[m] or 0.0, m))
+
+    def gain(self, member: int, kind: int) -> float:
+        """How many tokens a guess of this member is expected to win where the others are as sure as this."""
+        return self._won[member][kind] / self._asked[member][kind]
+
+    def pays(self, member: int, kind: int, alive: float, passes: int = 1) -> bool:
+        """Whether to ask. alive: the probability that the draft is right so far; passes: how much it has to read for one guess."""
+        cost, worth = self.cost[member], self.token_seconds
+        if cost is None or worth is None or alive * self.gain(member, kind) * worth > cost * passes:
+            return True
+        self._passed_over[member, kind] += 1
+        if self._passed_over[member, kind] < _PROBE_EVERY:
+            return False
+        self._passed_over[member, kind] = 0
+        return True
+
+    def learn(self, member: int, kind: int, won: int) -> None:
+        """What asking brought: 1 where the draft became right by it, -1 where it became wrong, else 0."""
+        keep = 1 - 1 / _MEMORY
+        self._won[member][kind] = self._won[member][kind] * keep + won
+        self._asked[member][kind] = self._asked[member][kind] * keep + 1

@@ -1,0 +1,72 @@
+"""Who is asked: what pays, and now and then what does not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from covey.drafters.economy import Economy, kind_of
+from covey.types import Round
+
+ROUND = Round(
+    step=1, sequence_id=0, request_id="r", index=0, start=5, planned=4, drafted=(1,), survival=(0.5,), source="", accepted=1, tokens=(1, 2),
+    prefilled=0, finish_reason=None, step_sequences=1, step_tokens=2, step_draft_seconds=0.0, step_verify_seconds=0.018,
+    step_other_seconds=0.002,
+)  # fmt: skip
+
+
+def economy(cost: float, rounds: int = 50) -> Economy:
+    books = Economy(2)
+    books.spent(0, 0.0001, 1)
+    books.spent(1, cost, 1)
+    for _ in range(rounds):
+        books.observe(ROUND)
+    return books
+
+
+def test_a_token_is_worth_the_targets_time_for_one():
+    assert economy(0.001).token_seconds == pytest.approx(0.01)
+    shared = Economy(1)
+    shared.observe(replace(ROUND, step_sequences=4))
+    assert shared.token_seconds == pytest.approx(0.0025)
+    shared.observe(replace(ROUND, prefilled=7, step_verify_seconds=9.0))  # a prompt's time is not a token's
+    assert shared.token_seconds == pytest.approx(0.0025)
+
+
+def test_everybody_is_asked_until_costs_and_worth_are_known():
+    assert Economy(2).pays(1, 0, 1.0)
+    assert economy(0.5, rounds=0).pays(1, 0, 1.0)
+
+
+def test_a_member_is_asked_where_its_gain_is_worth_its_time():
+    books = economy(0.002)
+    for _ in range(200):
+        books.learn(1, kind_of(None), 1)
+        books.learn(1, kind_of(0.95), 0)
+    assert books.pays(1, kind_of(None), alive=1.0)
+    assert not books.pays(1, kind_of(0.95), alive=1.0)
+    assert not books.pays(1, kind_of(None), alive=0.05)
+    assert not books.pays(1, kind_of(None), alive=1.0, passes=8)
+
+
+def test_what_does_not_pay_is_tried_now_and_then_and_returns():
+    books = economy(0.002)
+    for _ in range(300):
+        books.learn(1, 3, 0)
+    asked = [books.pays(1, 3, alive=1.0) for _ in range(200)]
+    assert 2 <= sum(asked) <= 6
+    while not all(books.pays(1, 3, alive=1.0) for _ in range(3)):
+        books.learn(1, 3, 1)
+    assert books.gain(1, 3) > 0.19
+
+
+def test_the_cheapest_is_heard_first():
+    assert economy(0.002).order() == [0, 1]
+    books = economy(0.00001)
+    assert books.order() == [1, 0]
+    assert Economy(3).order() == [0, 1, 2]
+
+
+def test_kinds_tell_silence_from_all_degrees_of_certainty():
+    assert [kind_of(x) for x in (None, 0.0, 0.05, 0.15, 0.95, 1.0)] == [0, 1, 1, 2, 10, 10]
