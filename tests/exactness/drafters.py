@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import random
+import tempfile
 from dataclasses import replace
+from pathlib import Path
 
 from covey.drafters import NestedDrafter
+from covey.model.load import load
+from covey.model.nested import NestedDraft
 from covey.types import Draft, Drafter, Host, Sequence
 
 
@@ -57,3 +61,11 @@ class RandomDepths(NestedDrafter):
         for target, found in self.calibrations.items():
             self.calibrations[target] = replace(found, thresholds=tuple(chooser.choice([0.0, 0.3, 0.7, 1.0]) for _ in found.thresholds))
         return super().propose(sequences, lengths)
+
+
+def untrained_draft(target: str, kind: str, dtype: str) -> NestedDrafter:
+    """An untrained draft whose exits are changed at every proposal."""
+    with tempfile.TemporaryDirectory() as folder:
+        base = load(target, dtype=dtype, device="cpu", attention="sdpa")
+        NestedDraft.of(base, 2, (1, 2), tokens=list(range(100)), kind=kind).save(Path(folder), dtype=base.dtype)
+        return RandomDepths(folder, base=load(target, dtype=dtype, device="cpu"), dtype=dtype, device="cpu")

@@ -8,21 +8,17 @@ from __future__ import annotations
 
 import itertools
 import random
-import tempfile
-from pathlib import Path
 
 import pytest
 import torch
 
 from covey import LLM, SamplingParams
-from covey.drafters import ModelDrafter, NestedDrafter, SuffixDrafter
+from covey.drafters import CollectiveDrafter, ModelDrafter, SuffixDrafter
 from covey.drafters.corpus import Corpus
-from covey.model.load import load
-from covey.model.nested import NestedDraft
-from tests.exactness.drafters import RandomDepths, ScriptedDrafter
+from tests.exactness.drafters import ScriptedDrafter, untrained_draft
 from tests.model.tiny import FAMILIES
 
-DRAFTERS = ("model", "same model", "nested", "self", "suffix", "corpus", "wrong", "right", "often right")
+DRAFTERS = ("model", "same model", "nested", "self", "suffix", "corpus", "collective", "wrong", "right", "often right")
 DTYPES = ("float32", "float64")
 BATCHES = (1, 8)
 CHUNKS = (256, 7)
@@ -70,14 +66,6 @@ def prompts(vocab: int, count: int) -> list[list[int]]:
     return [([chooser.randrange(3, vocab) for _ in range(6)] * 11)[:length] for length in lengths]
 
 
-def nested(target: str, kind: str, dtype: str) -> NestedDrafter:
-    """An untrained draft whose exits are changed at every proposal."""
-    with tempfile.TemporaryDirectory() as folder:
-        base = load(target, dtype=dtype, device="cpu", attention="sdpa")
-        NestedDraft.of(base, 2, (1, 2), tokens=list(range(100)), kind=kind).save(Path(folder), dtype=base.dtype)
-        return RandomDepths(folder, base=load(target, dtype=dtype, device="cpu"), dtype=dtype, device="cpu")
-
-
 def check(case: Case, tiny, reference) -> None:
     family, drafter, dtype, batch, chunk, length = case
     path = tiny(family)
@@ -87,10 +75,19 @@ def check(case: Case, tiny, reference) -> None:
     drafters = {
         "model": lambda: ModelDrafter(str(tiny(family, seed=1, layers=1)), dtype=dtype, device="cpu"),
         "same model": lambda: ModelDrafter(str(path), dtype=dtype, device="cpu"),
-        "nested": lambda: nested(str(path), "standalone", dtype),
-        "self": lambda: nested(str(path), "self", dtype),
+        "nested": lambda: untrained_draft(str(path), "standalone", dtype),
+        "self": lambda: untrained_draft(str(path), "self", dtype),
         "suffix": SuffixDrafter,
         "corpus": lambda: SuffixDrafter(Corpus.of([text[5:] for text in texts.values()] + asked)),
+        "collective": lambda: CollectiveDrafter(
+            [
+                SuffixDrafter(),
+                ScriptedDrafter(texts, wrong_every=4),
+                ModelDrafter(str(tiny(family, seed=1, layers=1)), dtype=dtype, device="cpu"),
+                *([] if family in NO_NESTED_DRAFT else [untrained_draft(str(path), "self", dtype)]),
+            ],
+            vote="sequence" if length == 9 else "token",
+        ),
         "wrong": lambda: ScriptedDrafter(texts, wrong_every=1),
         "right": lambda: ScriptedDrafter(texts),
         "often right": lambda: ScriptedDrafter(texts, wrong_every=3),
@@ -130,6 +127,7 @@ def test_logits_do_not_depend_on_batch_chunk_or_rejected_drafts(family, tiny):
     """Row-addressed attention against transformers' own, at every position: equal to float64 rounding."""
     from transformers import AutoModelForCausalLM
 
+    from covey.model.load import load
     from covey.model.runner import Feed, ModelRunner
 
     path = str(tiny(family))

@@ -9,11 +9,11 @@ import torch
 from scipy import stats
 
 from covey import LLM, SamplingParams
-from covey.drafters import ModelDrafter, SuffixDrafter
+from covey.drafters import CollectiveDrafter, ModelDrafter, SuffixDrafter
 from covey.drafters.corpus import Corpus
 from covey.model.sampling import Position, choose_tokens, process
 from covey.types import Sequence
-from tests.exactness.drafters import BrokenDrafter, ScriptedDrafter
+from tests.exactness.drafters import BrokenDrafter, ScriptedDrafter, untrained_draft
 
 # Each chi-square test below rejects a correct sampler with this probability; seeds are fixed.
 FALSE_ALARM = 1e-4
@@ -62,7 +62,7 @@ def both(target, drafter, params, prompts, **options):
 
 
 @pytest.mark.parametrize("option", OPTIONS)
-@pytest.mark.parametrize("drafter", ["model", "suffix", "corpus", "wrong", "often right"])
+@pytest.mark.parametrize("drafter", ["model", "suffix", "corpus", "self", "collective", "wrong", "often right"])
 def test_speculative_equals_plain_with_the_same_seed(option, drafter, tiny):
     """A real model (random Llama, float64), whose drafter is another one or knows the answer."""
     path = str(tiny("llama"))
@@ -75,6 +75,10 @@ def test_speculative_equals_plain_with_the_same_seed(option, drafter, tiny):
         "model": lambda: ModelDrafter(str(tiny("llama", seed=1, layers=1)), **kind),
         "suffix": SuffixDrafter,
         "corpus": lambda: SuffixDrafter(Corpus.of([*texts.values(), [5, 9, 9]]), min_survival=0.0),
+        "self": lambda: untrained_draft(path, "self", "float64"),
+        "collective": lambda: CollectiveDrafter(
+            [SuffixDrafter(), ScriptedDrafter(texts, wrong_every=3), untrained_draft(path, "self", "float64")]
+        ),
         "wrong": lambda: ScriptedDrafter(texts, wrong_every=1),
         "often right": lambda: ScriptedDrafter(texts, wrong_every=4),
     }[drafter]()
