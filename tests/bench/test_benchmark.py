@@ -10,6 +10,7 @@ import pytest
 
 from covey.bench import BenchSettings, benchmark, run
 from covey.bench.methods import CoveyMethod
+from covey.drafters.corpus import Corpus
 from covey.errors import CoveyError
 from tests.bench.samples import line, write
 
@@ -66,6 +67,13 @@ def test_a_drafter_may_stand_in_the_name_of_a_method(prompts: Path) -> None:
     assert document["methods"]["suffix:fixed-4"]["drafters"] == ["suffix"]
     with pytest.raises(CoveyError, match=r"methods='fixed-4'.*no drafters"):
         run(settings(prompts, drafters=()), progress=False)
+
+
+def test_a_collective_may_stand_in_the_name_of_a_method(prompts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Corpus.of([[5, 6, 7, 8]] * 3).save(Path("toy.safetensors"))
+    document = run(settings(prompts, methods=("plain", "suffix+suffix:toy.safetensors:fixed-4"), drafters=()), progress=False)
+    assert document["methods"]["suffix+suffix:toy.safetensors:fixed-4"]["drafters"] == ["suffix+suffix:corpus"]
 
 
 def test_the_document_says_what_it_is_of(prompts: Path) -> None:
@@ -131,7 +139,7 @@ def test_a_place_that_cannot_be_written_is_refused_before_measuring(prompts: Pat
 
 
 def test_an_engine_that_fails_gives_no_figures(prompts: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(self: Any, works: Any) -> Any:
+    def broken(self: Any, works: Any, give: Any = None) -> Any:
         raise RuntimeError("out of order")
 
     monkeypatch.setattr("covey.toy.ToyTarget.verify", broken)

@@ -61,7 +61,7 @@ class Engines:
         return CoveyMethod(name, self._llm(self._plain_key if name.kind == "plain" else self._key(name)), self._settings)
 
     def _key(self, name: MethodName) -> tuple[str, ...] | None:
-        return self._settings.drafters if name.drafter is None else (name.drafter,)
+        return self._settings.drafters if name.drafter is None else tuple(name.drafter.split("+"))
 
     def _llm(self, key: tuple[str, ...] | None) -> LLM:
         if key not in self._llms:

@@ -19,6 +19,7 @@ KNOWN = (
     "plain",
     "fixed-K",
     "DRAFTER:fixed-K",
+    "DRAFTER+DRAFTER:fixed-K",
     "transformers",
     "transformers-batch",
     "transformers-lookup",
@@ -38,7 +39,8 @@ LONGEST_DRAFT = 64
 
 @dataclass(frozen=True)
 class MethodName:
-    """One method. drafter: the drafter that the name itself gives, None for those of the run. model: the assistant."""
+    """One method. drafter: the drafter that the name itself gives, or the members of a collective joined by +; None for those of
+    the run. model: the assistant."""
 
     name: str
     kind: Kind
