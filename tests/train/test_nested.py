@@ -65,7 +65,7 @@ def test_training_learns_and_writes_a_draft_that_can_be_read(recording, target, 
     assert read.config == draft.config
     ids = torch.tensor([[5, 6, 7, 8]])
     for mine, theirs in zip(read.hidden_states(ids), draft.hidden_states(ids), strict=True):
-        torch.testing.assert_close(mine, theirs, rtol=0.05, atol=0.05)  # it is kept in bfloat16
+        assert torch.nn.functional.cosine_similarity(mine, theirs, -1).min() > 0.999  # it is kept in bfloat16
     assert "embed_tokens" not in " ".join(weights(tmp_path / "d"))
     assert "| 3 |" in (tmp_path / "d" / "README.md").read_text()
     pytest.importorskip("matplotlib", reason="no curves without the extra `train`")
