@@ -87,7 +87,8 @@ class Draft:
     """Proposed tokens for the positions start, start + 1, ... of one sequence.
 
     survival[i] estimates the probability that tokens[: i + 1] are all accepted; it never rises along the draft. votes[i] names
-    those members of a collective that were for tokens[i]; it is empty for a drafter that is none.
+    those members of a collective that were for tokens[i], and records says how often each member was right in this sequence
+    lately; both are empty for a drafter that is no collective.
     """
 
     start: int
@@ -96,6 +97,7 @@ class Draft:
     survival: tuple[float, ...] = ()
     source: str = ""
     votes: tuple[tuple[str, ...], ...] = ()
+    records: tuple[tuple[str, float], ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.survival) != len(self.tokens):
@@ -116,7 +118,8 @@ class Draft:
         """The first `length` tokens of this draft."""
         if length >= len(self.tokens):
             return self
-        return Draft(self.start, self.prefix_id, self.tokens[:length], self.survival[:length], self.source, self.votes[:length])
+        kept = self.tokens[:length], self.survival[:length], self.source, self.votes[:length], self.records
+        return Draft(self.start, self.prefix_id, *kept)
 
 
 @dataclass(frozen=True)
@@ -139,7 +142,7 @@ class Round:
     planned is the cap k that the controller gave; drafted the tokens sent to the target; accepted how many of them
     were committed; tokens everything committed (empty while a prompt is still being prefilled). The step_* fields
     describe the whole step and are equal for all its rounds: sequences and tokens in the target's pass, and the
-    seconds of drafting, verifying and everything else. votes: who was for each drafted token, in a collective.
+    seconds of drafting, verifying and everything else. votes and records: see Draft.
     """
 
     step: int
@@ -162,6 +165,7 @@ class Round:
     step_other_seconds: float
     target: str = ""
     votes: tuple[tuple[str, ...], ...] = ()
+    records: tuple[tuple[str, float], ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)

@@ -68,5 +68,12 @@ def test_the_cheapest_is_heard_first():
     assert Economy(3).order() == [0, 1, 2]
 
 
+def test_a_cost_is_the_usual_one_not_that_of_a_prompt():
+    books = Economy(1)
+    for step in range(400):
+        books.spent(0, 4 * (3.0 if step % 50 == 0 else 0.002), 4)
+    assert books.cost[0] == pytest.approx(0.002, rel=0.15)
+
+
 def test_kinds_tell_silence_from_all_degrees_of_certainty():
     assert [kind_of(x) for x in (None, 0.0, 0.05, 0.15, 0.95, 1.0)] == [0, 1, 1, 2, 10, 10]

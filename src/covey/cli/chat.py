@@ -37,7 +37,7 @@ def chat(
         if not quiet:
             notes.print(f"{settings.target}: {_HELP}")
             if show_drafts:
-                notes.print(painter_for(console).legend)
+                notes.print(painter_for(console, streaming.members_of(llm)).legend)
         messages = list(beginning)
         for line in _lines():
             if line == "/exit":

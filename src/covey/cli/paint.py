@@ -1,4 +1,4 @@
-"""Shows whose every piece of an answer is: accepted drafts, rejected drafts, the target's own tokens.
+"""Shows whose every piece of an answer is: accepted drafts and who voted for them, rejected drafts, the target's own tokens.
 
 Knows chunks and their rounds; knows nothing of models or of where the text goes.
 
@@ -30,10 +30,11 @@ class _Tokenizer(Protocol):
 
 @dataclass(frozen=True)
 class Segment:
-    """A piece of text and whose it is. Rejected text is not part of the answer."""
+    """A piece of text and whose it is. Rejected text is not part of the answer. voters: who was for it, in a collective."""
 
     text: str
     owner: Owner
+    voters: tuple[str, ...] = ()
 
 
 class Owners:
@@ -59,7 +60,8 @@ class Owners:
             if number == happened.accepted:
                 self._waiting.append(Segment(self._rejected(happened.drafted[number:]), "rejected"))
             owner: Owner = "accepted" if number < happened.accepted else "target"
-            self._waiting.append(Segment(self._stream.push([token]), owner))
+            voters = happened.votes[number] if owner == "accepted" and happened.votes else ()
+            self._waiting.append(Segment(self._stream.push([token]), owner, voters))
             self._committed.append(token)
 
     def _rejected(self, tokens: tuple[int, ...]) -> str:
@@ -75,9 +77,9 @@ class Owners:
                 released.append(piece)
                 continue
             room = len(text) - at
-            released.append(Segment(text[at : at + len(piece.text)], piece.owner))
+            released.append(Segment(text[at : at + len(piece.text)], piece.owner, piece.voters))
             if len(piece.text) > room:
-                self._waiting.appendleft(Segment(piece.text[room:], piece.owner))
+                self._waiting.appendleft(Segment(piece.text[room:], piece.owner, piece.voters))
             at += min(room, len(piece.text))
         return [*released, Segment(text[at:], "target")]
 
@@ -86,8 +88,8 @@ def _merged(segments: list[Segment]) -> list[Segment]:
     """Without empty segments, and with neighbours of one owner joined."""
     merged: list[Segment] = []
     for segment in segments:
-        if merged and merged[-1].owner == segment.owner:
-            merged[-1] = Segment(merged[-1].text + segment.text, segment.owner)
+        if merged and (merged[-1].owner, merged[-1].voters) == (segment.owner, segment.voters):
+            merged[-1] = Segment(merged[-1].text + segment.text, segment.owner, segment.voters)
         elif segment.text:
             merged.append(segment)
     return merged
@@ -102,13 +104,30 @@ class Painter(Protocol):
 
 
 class Colours:
-    """For terminals: accepted drafts green, rejected ones red and struck through."""
+    """For terminals: accepted drafts green, rejected ones red and struck through. What one member of a collective alone was for has
+    that member's colour; members get theirs as they turn up."""
 
     _STYLES: ClassVar[dict[Owner, str]] = {"accepted": "green", "rejected": "red strike", "target": ""}
-    legend = Text.assemble(("accepted drafts", "green"), ", ", ("rejected drafts", "red strike"), ", the model's own tokens")
+    _MEMBERS = ("cyan", "yellow", "magenta", "blue", "bright_cyan", "bright_yellow", "bright_magenta", "bright_blue")
+
+    def __init__(self, members: tuple[str, ...] = ()) -> None:
+        self._members = list(members)
+        legend: list[str | tuple[str, str]] = [("accepted drafts", "green"), ", ", ("rejected drafts", "red strike")]
+        if len(members) > 1:
+            legend = [("accepted drafts of several", "green"), *((f", {name} alone", self._colour(name)) for name in members), *legend[1:]]
+        self.legend = Text.assemble(*legend, ", the model's own tokens")
 
     def paint(self, segments: list[Segment]) -> Text:
-        return Text.assemble(*((_shown(s), self._STYLES[s.owner]) for s in segments))
+        return Text.assemble(*((_shown(s), self._style(s)) for s in segments))
+
+    def _style(self, segment: Segment) -> str:
+        alone = segment.owner == "accepted" and len(segment.voters) == 1
+        return self._colour(segment.voters[0]) if alone else self._STYLES[segment.owner]
+
+    def _colour(self, name: str) -> str:
+        if name not in self._members:
+            self._members.append(name)
+        return self._MEMBERS[self._members.index(name) % len(self._MEMBERS)]
 
 
 class Marks:
@@ -121,9 +140,9 @@ class Marks:
         return Text("".join(_shown(s).join(self._MARKS[s.owner]) for s in segments))
 
 
-def painter_for(console: Console) -> Painter:
-    """Colours where they can be seen."""
-    return Colours() if console.is_terminal and not console.no_color else Marks()
+def painter_for(console: Console, members: tuple[str, ...] = ()) -> Painter:
+    """Colours where they can be seen. members: of a collective."""
+    return Colours(members) if console.is_terminal and not console.no_color else Marks()
 
 
 def _shown(segment: Segment) -> str:

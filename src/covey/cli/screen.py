@@ -39,7 +39,7 @@ def harmless(text: str) -> str:
 
 
 def figures(statistics: Statistics) -> str:
-    """One line: tokens, rounds, acceptance, mean accepted length with its divisor, and speed."""
+    """One line: tokens, rounds, acceptance, mean accepted length with its divisor, speed, and the members of a collective."""
     s = statistics
     parts = [f"{s.num_tokens} tokens in {s.num_rounds} rounds"]
     if s.num_drafts:
@@ -47,7 +47,9 @@ def figures(statistics: Statistics) -> str:
         parts.append(f"mean accepted length {s.mean_accepted_length:.2f} per round with a draft")
     else:
         parts.append("nothing drafted")
-    return ", ".join([*parts, f"{s.tokens_per_second:.1f} tokens/s"])
+    parts.append(f"{s.tokens_per_second:.1f} tokens/s")
+    members = [f"{name} was for {s.votes.get(name, 0)} of the accepted, lately right {rate:.0%}" for name, rate in s.records.items()]
+    return "; ".join([", ".join(parts), *members])
 
 
 @contextmanager

@@ -34,7 +34,7 @@ def show(llm: LLM, prompt: Prompt, params: SamplingParams, console: Console, dra
     if params.logprobs is not None:
         raise ConfigError(f"logprobs={params.logprobs}: they are not shown here; leave logprobs out, or use covey generate --json")
     statistics, pieces, began = Statistics(), [], time.perf_counter()
-    owners, painter = Owners(llm.tokenizer), painter_for(console)
+    owners, painter = Owners(llm.tokenizer), painter_for(console, members_of(llm))
     for chunk in llm.stream(prompt, params):
         if chunk.round is not None:
             statistics.add(chunk.round)
@@ -49,3 +49,8 @@ def show(llm: LLM, prompt: Prompt, params: SamplingParams, console: Console, dra
             raise CoveyError(chunk.error or "the engine failed on this prompt")
     console.print()
     return statistics, "".join(pieces)
+
+
+def members_of(llm: LLM) -> tuple[str, ...]:
+    """The members of the collective that drafts; none where a single drafter does."""
+    return tuple(name for drafter in llm.drafters for name in getattr(drafter, "member_names", ()))

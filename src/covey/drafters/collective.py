@@ -25,7 +25,7 @@ from covey.drafters.hits import HitTable
 from covey.errors import CoveyError
 from covey.types import Draft, Drafter, Host, Round, Sequence
 from covey.vote import Ballot, Elected, Standing, heaviest_path, winner
-from covey.weights import POLICIES, Policy, Weights
+from covey.weights import POLICIES, HitRates, Policy, Weights
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +59,7 @@ class _Standing:
     """What a collective keeps of one sequence: its members' weights, the draft that was voted, and what everybody guessed along it."""
 
     weights: Weights
+    rates: HitRates
     draft: Growing | None = None
     casts: list[list[_Cast]] = field(default_factory=list)
     asked: list[list[_Asked]] = field(default_factory=list)
@@ -148,6 +149,10 @@ class CollectiveDrafter(Drafter):
         return sum(member.drafter.bytes_per_token for member in self.members)
 
     @property
+    def member_names(self) -> tuple[str, ...]:
+        return tuple(member.name for member in self.members)
+
+    @property
     def parameter_bytes(self) -> int:
         return sum(getattr(member.drafter, "parameter_bytes", 0) for member in self.members)
 
@@ -159,7 +164,8 @@ class CollectiveDrafter(Drafter):
     def start(self, sequence: Sequence) -> None:
         for member in self.members:
             member.call("start", None, sequence)
-        self._standings[sequence.id] = _Standing(self.policy.begin([rate.of() for rate in self._rates_of(sequence.target)]))
+        prior = [rate.of() for rate in self._rates_of(sequence.target)]
+        self._standings[sequence.id] = _Standing(self.policy.begin(prior), HitRates(prior))
 
     def stop(self, sequence: Sequence) -> None:
         for member in self.members:
@@ -312,8 +318,10 @@ class CollectiveDrafter(Drafter):
         standing.votes.append(tuple(self.members[cast.member].name for cast in supporters))
 
     def _finished(self, draft: Growing) -> Draft:
-        votes = tuple(self._standings[draft.sequence.id].votes) if draft.tokens else ()
-        return Draft(draft.start, draft.sequence.prefix_id, tuple(draft.tokens), tuple(draft.survival), self.name, votes)
+        standing = self._standings[draft.sequence.id]
+        records = tuple((member.name, standing.rates.of(number)) for number, member in enumerate(self.members))
+        written = tuple(draft.tokens), tuple(draft.survival), self.name, tuple(standing.votes), records
+        return Draft(draft.start, draft.sequence.prefix_id, *written)
 
     # -- learning
 
@@ -337,6 +345,7 @@ class CollectiveDrafter(Drafter):
         for index, token in enumerate(sequence.tokens[draft.start : draft.start + min(right + 1, len(standing.casts))]):
             for cast in standing.casts[index]:
                 standing.weights.record(cast.member, cast.token == token, cast.estimate)
+                standing.rates.record(cast.member, cast.token == token)
                 rates[cast.member].record(cast.token == token)
             for asked in standing.asked[index] if standing.asked else ():
                 self.economy(sequence.target).learn(asked.member, asked.kind, (asked.after == token) - (asked.before == token))

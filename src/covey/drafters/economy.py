@@ -18,6 +18,7 @@ KINDS = 11  # of how sure the others are: nothing said, then tenths
 _PROBE_EVERY = 48
 _HOPE, _HOPE_TRIALS = 0.3, 16.0  # what an untried member is taken to win, and what that weighs
 _MEMORY = 256.0
+_PACE = 1 / 16
 
 
 def kind_of(surest: float | None) -> int:
@@ -49,10 +50,13 @@ class Economy:
             self._tokens = self._tokens * keep + len(happened.tokens)
 
     def spent(self, member: int, seconds: float, guesses: int) -> None:
-        """A member took so long for so many guesses."""
+        """A member took so long for so many guesses.
+
+        The cost follows the median: the first guess in a sequence has a whole prompt to read, and is not what the next one costs.
+        """
         if guesses:
-            known = self.cost[member]
-            self.cost[member] = seconds / guesses if known is None else known + (seconds / guesses - known) / 32
+            known, each = self.cost[member], max(1e-7, seconds / guesses)
+            self.cost[member] = each if known is None else known * (1 + _PACE if each > known else 1 - _PACE)
 
     def order(self) -> list[int]:
         """Members, the cheapest first; those that are not measured yet come before, in their own order."""

@@ -109,6 +109,7 @@ class Engine:
                 step_other_seconds=max(0.0, seconds - outcome.draft_seconds - outcome.verify_seconds),
                 target=sequence.target,
                 votes=work.draft.votes,
+                records=work.draft.records,
             )
             generation = self._generations[sequence.id]
             generation.record(happened)

@@ -17,7 +17,8 @@ class Statistics:
 
     A draft is counted when at least one of its tokens went to the target. accepted_histogram[i] counts the drafts of
     which exactly i tokens were accepted and committed. draft_, verify_ and other_seconds are those of the steps that
-    these rounds took part in; seconds is wall time, from arrival to the last token.
+    these rounds took part in; seconds is wall time, from arrival to the last token. votes counts, for each member of a
+    collective, the accepted tokens that it was for; records has how often each was right lately.
     """
 
     num_rounds: int = 0
@@ -32,6 +33,8 @@ class Statistics:
     other_seconds: float = 0.0
     seconds: float = 0.0
     first_token_seconds: float | None = None
+    votes: dict[str, int] = field(default_factory=dict)
+    records: dict[str, float] = field(default_factory=dict)
 
     def add(self, happened: Round) -> None:
         """Count one round."""
@@ -49,6 +52,10 @@ class Statistics:
             self.num_accepted_tokens += happened.accepted
             self.accepted_histogram += [0] * (happened.accepted + 1 - len(self.accepted_histogram))
             self.accepted_histogram[happened.accepted] += 1
+        for voters in happened.votes[: happened.accepted]:
+            for name in voters:
+                self.votes[name] = self.votes.get(name, 0) + 1
+        self.records.update(happened.records)
 
     @property
     def acceptance_rate(self) -> float:
