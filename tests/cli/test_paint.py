@@ -75,3 +75,14 @@ def test_colours_strike_what_was_rejected() -> None:
 
 def test_escape_sequences_of_a_model_do_not_reach_the_terminal() -> None:
     assert "\x1b" not in Colours().paint([Segment("a\x1b[31mb", "target")]).plain
+
+
+def test_what_one_member_alone_was_for_has_its_colour() -> None:
+    happened = replace(BLANK, tokens=(10, 11, 12), drafted=(10, 11), accepted=2, votes=(("a", "b"), ("b",)))
+    text = TOKENIZER.decode([10, 11, 12])
+    segments = Owners(TOKENIZER).split(Chunk(text, (10, 11, 12), None, happened))
+    assert segments == [Segment(text[0], "accepted", ("a", "b")), Segment(text[1], "accepted", ("b",)), Segment(text[2], "target")]
+    colours = Colours(("a", "b"))
+    assert [str(span.style) for span in colours.paint(segments).spans] == ["green", "yellow"]
+    assert "a alone, b alone" in colours.legend.plain
+    assert "alone" not in Colours(("a",)).legend.plain

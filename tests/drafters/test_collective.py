@@ -261,6 +261,18 @@ def test_a_member_that_fails_is_left_out_and_the_others_go_on(what):
     assert collective.members[0].rests
 
 
+def test_a_member_that_rests_gives_back_its_rows(target, tiny):
+    class Fails(ModelDrafter):
+        def guess(self, growing):
+            raise RuntimeError("deliberate")
+
+    fails = Fails(str(tiny("llama", seed=1, layers=1)), **KIND)
+    with LLM(target, drafters=[fails, SuffixDrafter()], max_num_seqs=3, **KIND) as llm:
+        llm.generate(PROMPTS, SamplingParams(max_tokens=30, ignore_eos=True), progress=False)
+        assert llm.drafters[0].members[0].rests
+        assert fails.runner.rows.num_free == fails.runner.rows.num_blocks
+
+
 def test_what_cannot_be_a_collective_is_refused(target, tiny):
     one = SuffixDrafter()
     with pytest.raises(CoveyError, match="members=.*: give 1 to 8 drafters, each another object"):

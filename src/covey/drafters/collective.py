@@ -88,12 +88,14 @@ class _Member:
         self._failures: Counter[str] = Counter()  # by method, in a row
 
     def call(self, what: str, otherwise: Any, *arguments: Any) -> Any:
-        """One of the drafter's methods; `otherwise` where it fails or rests."""
-        if self.rests:
+        """One of the drafter's methods; `otherwise` where it fails or rests. What it began it is still told to stop."""
+        if self.rests and what != "stop":
             return otherwise
         try:
             done = getattr(self.drafter, what)(*arguments)
         except Exception:
+            if self.rests:
+                return otherwise
             self._failures[what] += 1
             self.rests = self._failures[what] >= _FAILURES_BEFORE_REST
             rest = "; it is not asked any more" if self.rests else ""
