@@ -24,7 +24,7 @@ from covey.model.atomic import Report, silent
 from covey.model.load import LoadedModel, load
 from covey.model.machine import has_bfloat16
 from covey.model.nested import NestedDraft
-from covey.train.curves import draw_curves
+from covey.train.curves import agreement_points, draw_curves, extrapolated
 from covey.train.dataset import Texts, collate, frequent_tokens, split
 from covey.train.objective import Objective
 from covey.train.recording import Recording
@@ -122,6 +122,9 @@ def train_nested(settings: NestedSettings, report: Report = silent, tell: Callab
         "tokens_seen": round(per_step * trainer.state.global_step),
         "steps": trainer.state.global_step,
         "parameters": sum(p.numel() for p in draft.parameters() if p.requires_grad),  # without the embedding, which is only looked up
+        "ten_times_as_much": {
+            f"agreement_{exit_}": extrapolated(agreement_points(history, f"eval_agreement_{exit_}", per_step)) for exit_ in settings.exits
+        },
         "held_out": {name.removeprefix("eval_"): value for name, value in final.items() if "agreement" in name or name == "eval_loss"},
         "recordings": [
             {name: recording.description[name] for name in ("text", "prompts_sha256", "apart_from_sha256", "temperature", "leave_out")}
