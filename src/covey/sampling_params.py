@@ -34,7 +34,8 @@ class SamplingParams:
     left out of the text). ignore_eos: go on after the model's own end tokens. min_tokens: neither end tokens nor
     stop strings count before so many tokens. logprobs: None for none, 0 for the chosen token's, m for the m best
     too; of the target's distribution before any processing. speculation: {"num_tokens": k} caps the draft length
-    of this request; 0 is plain decoding.
+    of this request; 0 is plain decoding. label: the kind of work, in the caller's own words; a collective keeps its members'
+    records by it.
 
     Raises ValueError naming field, value and range.
     """
@@ -56,6 +57,7 @@ class SamplingParams:
     min_tokens: int = 0
     logprobs: int | None = None
     speculation: dict[str, int] = field(default_factory=dict)
+    label: str = ""
 
     def __post_init__(self) -> None:
         self._normalise()
@@ -114,6 +116,8 @@ class SamplingParams:
             _refuse("ignore_eos", self.ignore_eos, "true or false")
 
     def _check_collections(self) -> None:
+        if not isinstance(self.label, str) or len(self.label) > 256:
+            _refuse("label", self.label, "a text of at most 256 characters")
         if not isinstance(self.stop, tuple) or len(self.stop) > 16:
             _refuse("stop", self.stop, "a string or at most 16 strings")
         for text in self.stop:

@@ -11,6 +11,7 @@ import torch
 from covey import LLM, SamplingParams
 from covey.drafters import CollectiveDrafter, ModelDrafter, NestedDrafter, SuffixDrafter
 from covey.drafters.guesser import Growing, Guess, Guesser
+from covey.drafters.records import Records
 from covey.errors import CoveyError, UnsupportedError
 from covey.model.load import load
 from covey.model.nested import NestedDraft
@@ -154,9 +155,9 @@ def test_every_member_is_scored_up_to_the_first_wrong_token_of_the_vote(vote):
     assert draft.tokens == (7, 7)
     text.commit([7, 9, 5])
     collective.commit(text, draft, 1)
-    rates = collective._rates_of("")
-    assert [rate.trials - 10 for rate in rates] == pytest.approx([2, 1, 2], abs=0.1)  # old trials weigh a little less
-    assert rates[2].of() > rates[0].of() > rates[1].of()
+    rates = collective._standings[0].rates
+    assert rates.trials == pytest.approx([2, 1, 2], abs=0.1)  # old trials weigh a little less
+    assert rates.of(2) > rates.of(0) > rates.of(1)
 
 
 def test_a_guesser_learns_at_positions_where_it_lost():
@@ -229,6 +230,37 @@ def test_without_thrift_everybody_is_asked_everywhere():
         text.commit([8])
         collective.commit(text, draft, 0)
     assert len(slow.seen) == 100
+
+
+def test_records_are_kept_by_label_and_from_one_process_to_the_next(tmp_path):
+    def made():
+        return CollectiveDrafter([Says(7), Says(8)], weights="log_odds", min_survival=0.0, state=tmp_path / "state.json")
+
+    first = made()
+    for number, (label, token) in enumerate([("sevens", 7), ("eights", 8)] * 30):
+        text = Sequence(id=number, prompt=(1, 2), params=SamplingParams(max_tokens=1000, label=label))
+        draft = propose(first, text, 1)
+        text.commit([token])
+        first.commit(text, draft, int(draft.tokens == (token,)))
+        first.stop(text)
+    first.close()
+    second = made()
+    for label, token in (("sevens", 7), ("eights", 8)):
+        text = Sequence(id=0, prompt=(1, 2), params=SamplingParams(max_tokens=1000, label=label))
+        assert propose(second, text, 1).tokens == (token,)
+        second.stop(text)
+    assert second.records.of("", "") == pytest.approx([0.48, 0.48], abs=0.03)
+    assert second.records.of("", "never seen") == pytest.approx(second.records.of("", ""))
+    with pytest.raises(CoveyError, match=r"state=.*: it does not hold the records of says 9 \(it is of says 7, says 8\)"):
+        CollectiveDrafter([Says(9)], state=tmp_path / "state.json")
+
+
+def test_labels_without_end_are_forgotten():
+    records = Records(("a",))
+    for number in range(3000):
+        records.record("t", f"label {number}", 0, True)
+    assert len(records._rates) <= 1024
+    assert records.of("t", "")[0] > 0.9
 
 
 class Broken(Says):

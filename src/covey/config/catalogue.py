@@ -87,6 +87,7 @@ _SAMPLING: dict[str, tuple[Kind, str]] = {
     "min_tokens": ("int", "fewest tokens of an answer"),
     "logprobs": ("int", "log probabilities of the chosen token and of this many others"),
     "speculation": ("pairs", "cap the draft length of the requests: num_tokens=K; 0 is plain decoding"),
+    "label": ("str", "the kind of work, in your own words: a collective keeps its members' records by it"),
 }
 
 MODEL_OPTIONS = (

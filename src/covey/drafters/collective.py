@@ -17,11 +17,13 @@ from collections import Counter
 from collections.abc import Callable
 from collections.abc import Sequence as Seq
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from covey.drafters.economy import Economy, kind_of
 from covey.drafters.guesser import Growing, Guess, Guesser
 from covey.drafters.hits import HitTable
+from covey.drafters.records import Records
 from covey.errors import CoveyError
 from covey.types import Draft, Drafter, Host, Round, Sequence
 from covey.vote import Ballot, Elected, Standing, heaviest_path, winner
@@ -111,7 +113,8 @@ class CollectiveDrafter(Drafter):
     members: one to eight, each another object. vote: "token" or "sequence". weights: a policy, or the name of one:
     uniform, multiplicative (Smurfs), hedge, log_odds, confidence. min_survival: a voted draft ends before the token with which the
     estimated probability of being right so far falls under this; see SuffixDrafter. thrifty: in a token vote, ask dear members
-    only where that pays; False asks everybody everywhere. clock: what time is measured with.
+    only where that pays; False asks everybody everywhere. state: a file that the members' records are kept in from one process
+    to the next. clock: what time is measured with.
 
     Survival is learned online: by who was for a token and how sure the surest of them was. Raises CoveyError for members, vote
     or weights that cannot be.
@@ -125,6 +128,7 @@ class CollectiveDrafter(Drafter):
         weights: str | Policy = "confidence",
         min_survival: float = 0.15,
         thrifty: bool = True,
+        state: Path | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         if not 1 <= len(members) <= MOST_MEMBERS or len({id(member) for member in members}) < len(members):
@@ -141,7 +145,9 @@ class CollectiveDrafter(Drafter):
         self.name = "+".join(member.name for member in self.members)
         self.serves_several = all(member.serves_several for member in members)
         self.wants_hidden = any(member.wants_hidden for member in members)
-        self._rates: dict[str, list[_Rate]] = {}  # by target, of each member
+        self.records, self._state = Records(tuple(member.name for member in self.members)), state
+        if state is not None:
+            self.records.load(state)
         self._tables: dict[str, HitTable] = {}
         self._economies: dict[str, Economy] = {}
         self._standings: dict[int, _Standing] = {}
@@ -166,7 +172,7 @@ class CollectiveDrafter(Drafter):
     def start(self, sequence: Sequence) -> None:
         for member in self.members:
             member.call("start", None, sequence)
-        prior = [rate.of() for rate in self._rates_of(sequence.target)]
+        prior = self.records.of(sequence.target, sequence.params.label)
         self._standings[sequence.id] = _Standing(self.policy.begin(prior), HitRates(prior))
 
     def stop(self, sequence: Sequence) -> None:
@@ -178,6 +184,8 @@ class CollectiveDrafter(Drafter):
         for member in self.members:
             member.drafter.close()
         self._standings.clear()
+        if self._state is not None:
+            self.records.save(self._state)
 
     def receive(self, sequence: Sequence, start: int, hidden: Any) -> None:
         for member in self.members:
@@ -282,12 +290,12 @@ class CollectiveDrafter(Drafter):
             self._walk(draft, own)
 
     def _walk(self, draft: Growing, own: dict[int, Draft]) -> None:
-        weights = self._standings[draft.sequence.id].weights
+        standing = self._standings[draft.sequence.id]
         numbers = sorted(own)
         sure = {n: _conditional(own[n], 0) for n in numbers if len(own[n])}
         path = heaviest_path(
             [own[n].tokens[: draft.length] for n in numbers],
-            [Standing(weights.of(n, sure.get(n, 0.0)), self._rates_of(draft.sequence.target)[n].of()) for n in numbers],
+            [Standing(standing.weights.of(n, sure.get(n, 0.0)), standing.rates.of(n)) for n in numbers],
         )
         for depth, elected in enumerate(path):
             # A member is heard, and scored, where its own tokens before are the voted ones.
@@ -301,9 +309,9 @@ class CollectiveDrafter(Drafter):
                 return
 
     def _elect(self, ballot: _Ballots) -> Elected:
-        sequence = ballot.draft.sequence
-        weights, rates = self._standings[sequence.id].weights, self._rates_of(sequence.target)
-        return winner([Ballot(c.token, weights.of(c.member, c.estimate), rates[c.member].of()) for c in ballot.casts])
+        standing = self._standings[ballot.draft.sequence.id]
+        weights, rates = standing.weights, standing.rates
+        return winner([Ballot(c.token, weights.of(c.member, c.estimate), rates.of(c.member)) for c in ballot.casts])
 
     def _write(self, draft: Growing, casts: list[_Cast], token: int) -> None:
         """Note who guessed what, and write the voted token if it is worth it."""
@@ -343,12 +351,12 @@ class CollectiveDrafter(Drafter):
             return
         draft, standing.draft = standing.draft, None
         right = draft.agreed
-        rates, table = self._rates_of(sequence.target), self._table(sequence.target)
+        table = self._table(sequence.target)
         for index, token in enumerate(sequence.tokens[draft.start : draft.start + min(right + 1, len(standing.casts))]):
             for cast in standing.casts[index]:
                 standing.weights.record(cast.member, cast.token == token, cast.estimate)
                 standing.rates.record(cast.member, cast.token == token)
-                rates[cast.member].record(cast.token == token)
+                self.records.record(sequence.target, sequence.params.label, cast.member, cast.token == token)
             for asked in standing.asked[index] if standing.asked else ():
                 self.economy(sequence.target).learn(asked.member, asked.kind, (asked.after == token) - (asked.before == token))
             kind, elected = standing.elected[index]
@@ -357,9 +365,6 @@ class CollectiveDrafter(Drafter):
     def economy(self, target: str) -> Economy:
         """The books that are kept of a target's rounds."""
         return self._economies.setdefault(target, Economy(len(self.members)))
-
-    def _rates_of(self, target: str) -> list[_Rate]:
-        return self._rates.setdefault(target, [_Rate() for _ in self.members])
 
     def _table(self, target: str) -> HitTable:
         if target not in self._tables:
@@ -373,22 +378,6 @@ class CollectiveDrafter(Drafter):
         company = sum(1 << cast.member for cast in supporters)
         surest = max(cast.estimate for cast in supporters)
         return company * _CLASSES + min(_CLASSES - 1, int(surest * _CLASSES))
-
-
-@dataclass
-class _Rate:
-    """A member's hit rate over all sequences, from which each sequence starts."""
-
-    hits: float = 4.0
-    trials: float = 10.0
-    memory: float = 2048.0
-
-    def of(self) -> float:
-        return self.hits / self.trials
-
-    def record(self, hit: bool) -> None:
-        keep = 1 - 1 / self.memory
-        self.hits, self.trials = self.hits * keep + hit, self.trials * keep + 1
 
 
 @dataclass

@@ -1,0 +1,82 @@
+"""How often the members of a collective are right, over all sequences, by target and kind of request; can outlive the process.
+
+A sequence starts from the record of its kind: the label that its request gives, or else all requests together. Records forget
+slowly. Knows nothing of drafts or votes.
+
+    records = Records(("suffix", "nested")); records.record("smollm2", "code", 0, hit=True); records.of("smollm2", "code")
+"""
+
+from __future__ import annotations
+
+import json
+from collections import OrderedDict
+from dataclasses import dataclass
+from pathlib import Path
+
+from covey.errors import CoveyError
+
+_ALL = ""
+_MOST_KINDS = 1024  # requests choose labels freely: the least recently used are forgotten
+_MEMORY = 2048.0
+_PRIOR, _PRIOR_TRIALS = 0.4, 10.0
+FORMAT = 1
+
+
+@dataclass
+class _Rate:
+    hits: float = 0.0
+    trials: float = 0.0
+
+    def record(self, hit: bool) -> None:
+        keep = 1 - 1 / _MEMORY
+        self.hits, self.trials = self.hits * keep + hit, self.trials * keep + 1
+
+    def of(self, prior: float) -> float:
+        return (self.hits + prior * _PRIOR_TRIALS) / (self.trials + _PRIOR_TRIALS)
+
+
+class Records:
+    """The records of some members, by name and in order."""
+
+    def __init__(self, members: tuple[str, ...]) -> None:
+        self.members = members
+        self._rates: OrderedDict[tuple[str, str], list[_Rate]] = OrderedDict()
+
+    def of(self, target: str, label: str) -> list[float]:
+        """Each member's hit rate with such requests; what a kind has not shown yet is taken from all of the target's."""
+        rates = [rate.of(_PRIOR) for rate in self._of(target, _ALL)]
+        return rates if label == _ALL else [rate.of(prior) for rate, prior in zip(self._of(target, label), rates, strict=True)]
+
+    def record(self, target: str, label: str, member: int, hit: bool) -> None:
+        for kind in {_ALL, label}:
+            self._of(target, kind)[member].record(hit)
+
+    def save(self, place: Path) -> None:
+        """Write all records to a file."""
+        kinds = [[target, label, [[rate.hits, rate.trials] for rate in rates]] for (target, label), rates in self._rates.items()]
+        partial = place.with_name(f".{place.name}.partial")
+        partial.write_text(json.dumps({"format": FORMAT, "members": self.members, "kinds": kinds}) + "\n", "utf-8")
+        partial.replace(place)
+
+    def load(self, place: Path) -> None:
+        """Take up what a file holds, if it is there. Raises CoveyError for one of other members, or none of ours."""
+        if not place.exists():
+            return
+        try:
+            held = json.loads(place.read_text("utf-8"))
+            if held["format"] != FORMAT or tuple(held["members"]) != self.members:
+                raise ValueError(f"it is of {', '.join(held['members'])}")
+            for target, label, rates in held["kinds"]:
+                self._rates[str(target), str(label)] = [_Rate(float(hits), float(trials)) for hits, trials in rates]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            why = f"it does not hold the records of {', '.join(self.members)} ({error})"
+            raise CoveyError(f"state={str(place)!r}: {why}; name another file, or remove it") from None
+
+    def _of(self, target: str, label: str) -> list[_Rate]:
+        key = (target, label)
+        if key not in self._rates:
+            self._rates[key] = [_Rate() for _ in self.members]
+            while len(self._rates) > _MOST_KINDS:
+                self._rates.popitem(last=False)
+        self._rates.move_to_end(key)
+        return self._rates[key]
