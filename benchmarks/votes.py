@@ -1,0 +1,139 @@
+"""What a vote is worth: every policy and both votes against each member alone, against verifying everybody's draft, and an oracle.
+
+    python benchmarks/votes.py --prompts dev.jsonl.gz --drafters suffix,suffix:smollm2,nested:draft --limit 2 --json votes.json
+
+All runs answer the same prompts at one fixed length; nobody is spared for cost, so that lengths and not times are compared.
+*oracle* and *verify all* are counted on the rounds of the uniform sequence vote: the best member's accepted tokens in each round,
+and the tokens that a tree of all drafts would send to the target.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from covey import LLM, SamplingParams, provenance
+from covey.drafters import CollectiveDrafter, make_drafter
+from covey.drafters.guesser import Growing
+from covey.prompts import TaskPrompt, file_digest, read_prompts
+from covey.types import Draft, Drafter, Round, Sequence
+from covey.weights import POLICIES
+
+
+class Noting(CollectiveDrafter):
+    """A sequence vote that notes, for every round, what each member would have had accepted, and the size of the tree of all drafts."""
+
+    def __init__(self, members: list[Drafter], **options: Any) -> None:
+        super().__init__(members, vote="sequence", **options)
+        self.own: dict[int, dict[int, Draft]] = {}
+        self.rounds: list[tuple[list[int], int]] = []
+
+    def _walk(self, draft: Growing, own: dict[int, Draft]) -> None:
+        self.own[draft.sequence.id] = own
+        super()._walk(draft, own)
+
+    def commit(self, sequence: Sequence, draft: Draft, accepted: int) -> None:
+        own = self.own.pop(sequence.id, {})
+        lengths = [_accepted(own[n], sequence) if n in own else 0 for n in range(len(self.members))]
+        self.rounds.append((lengths, len({d.tokens[: i + 1] for d in own.values() for i in range(len(d))})))
+        super().commit(sequence, draft, accepted)
+
+
+def _accepted(draft: Draft, sequence: Sequence) -> int:
+    count = 0
+    for mine, committed in zip(draft.tokens, sequence.tokens[draft.start :], strict=False):
+        if mine != committed:
+            break
+        count += 1
+    return count
+
+
+def run(given: argparse.Namespace, prompts: list[TaskPrompt], make: Callable[[], list[Drafter]], noting: bool = False) -> dict[str, Any]:
+    """Lengths over all prompts and by task: tokens a round, and mean accepted length over rounds with a draft."""
+    drafters = make()
+    params = SamplingParams(max_tokens=given.max_tokens, temperature=given.temperature, seed=0)
+    by_task: dict[str, list[Round]] = {}
+    with LLM(given.target, drafters=drafters, num_speculative_tokens=given.length, max_num_seqs=given.batch, dtype=given.dtype) as llm:
+        for task in dict.fromkeys(prompt.task for prompt in prompts):
+            rounds = by_task.setdefault(task, [])
+            end = llm.observe(rounds.append)
+            asked = [llm.encode([dict(m) for m in prompt.messages]) for prompt in prompts if prompt.task == task]
+            llm.generate([ids for ids in asked if len(ids) + given.max_tokens < llm.max_model_len], params, progress=False)
+            end()
+        found = {
+            "all": _lengths([r for rounds in by_task.values() for r in rounds]),
+            "by_task": {t: _lengths(r) for t, r in by_task.items()},
+        }
+        if noting and isinstance(noted := llm.drafters[0], Noting):
+            count = max(1, len(noted.rounds))
+            found["oracle"] = 1 + sum(max(lengths) for lengths, _ in noted.rounds) / count
+            found["verify_all_tokens"] = sum(size for _, size in noted.rounds) / count
+            found["members"] = [1 + sum(lengths[n] for lengths, _ in noted.rounds) / count for n in range(len(noted.members))]
+    return found
+
+
+def _lengths(rounds: list[Round]) -> dict[str, float]:
+    counted = [r for r in rounds if r.tokens]
+    drafted = [r for r in counted if r.drafted]
+    return {
+        "tokens_a_round": sum(len(r.tokens) for r in counted) / max(1, len(counted)),
+        "mean_accepted_length": 1 + sum(r.accepted for r in drafted) / max(1, len(drafted)),
+        "drafted_a_round": sum(len(r.drafted) for r in counted) / max(1, len(counted)),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--prompts", type=Path, required=True)
+    parser.add_argument("--drafters", required=True, help="the members, separated by commas")
+    parser.add_argument("--target", default="smollm2")
+    parser.add_argument("--limit", type=int, default=2, help="prompts of a task")
+    parser.add_argument("--max-tokens", type=int, default=64)
+    parser.add_argument("--length", type=int, default=4)
+    parser.add_argument("--temperature", type=float, default=0.0)
+    parser.add_argument("--batch", type=int, default=1)
+    parser.add_argument("--dtype", default="auto")
+    parser.add_argument("--min-survival", type=float, default=0.15)
+    parser.add_argument("--json", type=Path, required=True)
+    given = parser.parse_args()
+    every = read_prompts(given.prompts)
+    prompts = [p for task in dict.fromkeys(e.task for e in every) for p in [e for e in every if e.task == task][: given.limit]]
+    names = given.drafters.split(",")
+
+    def members() -> list[Drafter]:
+        return [make_drafter(name, dtype=given.dtype) for name in names]
+
+    def collective(**options: Any) -> Callable[[], list[Drafter]]:
+        return lambda: [CollectiveDrafter(members(), thrifty=False, min_survival=given.min_survival, **options)]
+
+    runs: dict[str, tuple[Callable[[], list[Drafter]], bool]] = {}
+    for name in names:  # alone, but under the same rule of ending a draft
+        runs[name] = (lambda name=name: [CollectiveDrafter([make_drafter(name)], min_survival=given.min_survival)], False)
+    for policy in POLICIES:
+        runs[f"token vote, {policy}"] = (collective(vote="token", weights=policy), False)
+        runs[f"sequence vote, {policy}"] = (collective(vote="sequence", weights=policy), False)
+    runs["noted"] = (lambda: [Noting(members(), weights="uniform", min_survival=0.0)], True)
+    results = {}
+    for name, (make, noting) in runs.items():
+        results[name] = run(given, prompts, make, noting)
+        print(f"{name:<32} {json.dumps(results[name]['all'])}", flush=True)
+    document = {
+        "made": provenance.now(),
+        "command": provenance.command(),
+        "commit": provenance.commit(),
+        "versions": provenance.versions(),
+        "machine": provenance.machine(),
+        "settings": {
+            **{k: v for k, v in vars(given).items() if k not in ("prompts", "json")},
+            "prompts_sha256": file_digest(given.prompts),
+        },
+        "results": results,
+    }
+    given.json.write_text(json.dumps(document, indent=1) + "\n", "utf-8")
+
+
+if __name__ == "__main__":
+    main()
