@@ -229,16 +229,16 @@ def _profile(
             }
             for number, exit_ in enumerate(exits)
         ],
-        "curve": [asdict(replay.predict(plan, costs)) for plan in _along_first_threshold(chosen, len(exits), found)],
+        "curve": [asdict(replay.predict(plan, costs)) for plan in _along_a_line(chosen, len(exits), found)],
         "plans_searched": len(found),
         "tried": [{**asdict(each), "median_over_plain": median(each.over_plain)} for each in tried],
     }
 
 
-def _along_first_threshold(chosen: Plan, exits: int, found: list[Prediction]) -> list[Plan]:
-    """The chosen plan (of plain decoding: the best that drafts) with every first threshold from 0 to 1."""
+def _along_a_line(chosen: Plan, exits: int, found: list[Prediction]) -> list[Plan]:
+    """The chosen plan (of plain decoding: the best that drafts) with every first threshold from 0 to 1; of one exit, every length."""
     plan = chosen if chosen.num_tokens else next(each.plan for each in found if each.plan.num_tokens)
     if exits == 1:
-        return [plan]
+        return sorted((each.plan for each in found), key=lambda each: each.num_tokens)
     behind = plan.thresholds[1:]
     return [Plan((step / 20, *behind), plan.num_tokens) for step in range(21)]

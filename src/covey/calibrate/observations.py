@@ -21,7 +21,7 @@ from covey.drafters.stepwise import Stepwise
 from covey.llm import LLM
 from covey.model.sampling import Choice
 from covey.sampling_params import SamplingParams
-from covey.types import Prompt, Sequence
+from covey.types import Draft, Prompt, Sequence
 
 
 @dataclass(frozen=True)
@@ -67,9 +67,9 @@ class WatchedDrafter(NestedDrafter):
 
     notes: list[tuple[Sequence, int, list[Choice]]] | None = None
 
-    def open(self, sequence: Sequence, length: int) -> Growing:
+    def propose(self, sequences: list[Sequence], lengths: list[int]) -> list[Draft]:
         """While it is watched a draft is of one token, also where drafting was found not to pay."""
-        return super().open(sequence, length) if self.notes is None else Stepwise.open(self, sequence, 1)
+        return super().propose(sequences, lengths) if self.notes is None else Stepwise.propose(self, sequences, [1] * len(sequences))
 
     def guess(self, growing: list[Growing]) -> list[Guess | None]:
         if self.notes is None:

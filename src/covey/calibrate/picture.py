@@ -31,17 +31,18 @@ def draw(profile: dict[str, Any], place: Path) -> bool:
 
 
 def _draw_curve(axes: Any, profile: dict[str, Any]) -> None:
-    """Along the first threshold, all else as chosen."""
+    """Along the first threshold, all else as chosen; of a draft with one exit, along the length."""
     plain = next(each for each in profile["tried"] if not each["prediction"]["plan"]["num_tokens"])["prediction"]["tokens_per_second"]
     points = profile["curve"]
-    at = [point["plan"]["thresholds"][0] if point["plan"]["thresholds"] else 0.0 for point in points]
+    by_length = not points[0]["plan"]["thresholds"]
+    at = [point["plan"]["num_tokens"] if by_length else point["plan"]["thresholds"][0] for point in points]
     axes.plot(at, [point["tokens_per_second"] / plain for point in points], marker=".", label="predicted speed over plain")
     axes.plot(at, [point["mean_accepted_length"] for point in points], marker=".", label="tokens a round")
     axes.plot(at, [point["acceptance"] for point in points], marker=".", label="acceptance rate")
     axes.plot(at, [point["draft_share"] for point in points], marker=".", label="share of time spent drafting")
     axes.axhline(1, color="grey", linewidth=0.7)
-    axes.set(xlabel=f"threshold of exit {profile['exits'][0]}", ylim=(0, None))
-    axes.set_title(f"drafts of {points[0]['plan']['num_tokens']}; other thresholds as chosen", fontsize=9)
+    axes.set(xlabel="draft length" if by_length else f"threshold of exit {profile['exits'][0]}", ylim=(0, None))
+    axes.set_title("as replayed" if by_length else f"drafts of {points[0]['plan']['num_tokens']}; other thresholds as chosen", fontsize=9)
     axes.legend(fontsize=8)
 
 

@@ -16,7 +16,7 @@ from covey.drafters.collective import CollectiveDrafter
 from covey.drafters.corpus import Corpus
 from covey.drafters.model import ModelDrafter
 from covey.drafters.nested import NestedDrafter
-from covey.drafters.shipped import good_drafters, shipped_corpus
+from covey.drafters.shipped import good_drafters, shipped_corpus, shipped_draft
 from covey.drafters.suffix import SuffixDrafter
 from covey.errors import CoveyError
 from covey.types import Drafter
@@ -53,7 +53,8 @@ def make_drafter(name: str, *, dtype: str = "auto", device: str = "auto", compil
     if name.startswith("suffix:"):
         return SuffixDrafter(_corpus(name.removeprefix("suffix:")))
     if name.startswith("nested:"):
-        return NestedDrafter(name.removeprefix("nested:"), dtype=dtype, device=device)
+        folder = name.removeprefix("nested:")
+        return NestedDrafter(shipped_draft(folder) or folder, dtype=dtype, device=device)
     if name.startswith("model:"):
         return ModelDrafter(name.removeprefix("model:"), dtype=dtype, device=device, compiled=compiled)
     for point in entry_points(group=ENTRY_POINT_GROUP):

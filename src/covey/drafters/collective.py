@@ -34,6 +34,7 @@ log = logging.getLogger(__name__)
 VOTES = ("token", "sequence")
 MOST_MEMBERS = 8
 _FAILURES_BEFORE_REST = 3
+_LITTLE = 8  # tokens that are read along with a guess at no cost to speak of
 _CLASSES = 12  # of estimates, for how often elected tokens come true
 
 
@@ -245,9 +246,11 @@ class CollectiveDrafter(Drafter):
             ballot.heard = True
         if not wanted:
             return
+        behind = max((member.call("unread", 0, own) for _, own, _ in wanted), default=0) if member.guesser is not None else 0
         began = self.clock()
         guesses = self._guesses(member, [own for _, own, _ in wanted])
-        if member.guesser is not None:  # what a whole draft cost was spent when it was made
+        # What a whole draft cost was spent when it was made, and a member that has a text to catch up with costs less next time.
+        if member.guesser is not None and (behind <= _LITTLE or economy.cost[number] is None):
             economy.spent(number, self.clock() - began, len(wanted))
         for (ballot, _, kind), guess in zip(wanted, guesses, strict=True):
             if guess is not None:

@@ -19,6 +19,7 @@ _PROBE_EVERY = 48
 _HOPE, _HOPE_TRIALS = 0.3, 16.0  # what an untried member is taken to win, and what that weighs
 _MEMORY = 256.0
 _PACE = 1 / 16
+_FIRST = 8
 
 
 def kind_of(surest: float | None) -> int:
@@ -33,6 +34,7 @@ class Economy:
         self.cost: list[float | None] = [None] * members  # seconds a guess, lately
         self._won = [[_HOPE * _HOPE_TRIALS] * KINDS for _ in range(members)]
         self._asked = [[_HOPE_TRIALS] * KINDS for _ in range(members)]
+        self._trials = [0] * members
         self._passed_over: Counter[tuple[int, int]] = Counter()
         self._seconds = self._tokens = 0.0
 
@@ -56,7 +58,12 @@ class Economy:
         """
         if guesses:
             known, each = self.cost[member], max(1e-7, seconds / guesses)
-            self.cost[member] = each if known is None else known * (1 + _PACE if each > known else 1 - _PACE)
+            # A first cost may hold a prompt: what follows and is less is believed at once.
+            self._trials[member] += 1
+            if known is None or (self._trials[member] <= _FIRST and each < known):
+                self.cost[member] = each
+            else:
+                self.cost[member] = known * (1 + _PACE if each > known else 1 - _PACE)
 
     def order(self) -> list[int]:
         """Members, the cheapest first; those that are not measured yet come before, in their own order."""

@@ -100,6 +100,10 @@ class Guesser(Drafter):
         """The draft length, at most `length`, that can be drafted now."""
         return length
 
+    def unread(self, draft: Growing) -> int:
+        """How many tokens must be read before this guess that the last one did not need."""
+        return 0
+
     def learn(self, sequence: Sequence, evidence: Any, token: int) -> None:
         """At a position that a guess was made for came this token; what was written before it stood."""
         return None

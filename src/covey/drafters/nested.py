@@ -31,7 +31,7 @@ from covey.model.load import LoadedModel, load
 from covey.model.nested import Calibration, NestedDraft, read_config
 from covey.model.runner import Feed
 from covey.model.sampling import Choice, Position, weigh_choices
-from covey.types import Host, Sequence
+from covey.types import Draft, Host, Sequence
 
 
 @dataclass(frozen=True)
@@ -193,9 +193,10 @@ class NestedDrafter(Stepwise):
         """Keep what the target left until it has been read."""
         self._gifts[sequence.id].add(start, hidden)
 
-    def open(self, sequence: Sequence, length: int) -> Growing:
-        """As Stepwise, no longer than was found to pay."""
-        return super().open(sequence, min(length, self.calibrations[sequence.target].num_tokens))
+    def propose(self, sequences: list[Sequence], lengths: list[int]) -> list[Draft]:
+        """As Guesser, no longer than was found to pay. In a collective the vote decides how long."""
+        caps = [self.calibrations[sequence.target].num_tokens for sequence in sequences]
+        return super().propose(sequences, [min(length, cap) for length, cap in zip(lengths, caps, strict=True)])
 
     def room(self, sequence: Sequence, length: int) -> int:
         """As Stepwise; nothing while the target's hidden states do not reach to the end of what it has read."""

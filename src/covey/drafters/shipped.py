@@ -20,6 +20,11 @@ def shipped_corpus(target: str) -> Path | None:
     return next((path for place in _PLACES if (path := place / f"{target}-suffix" / "corpus.safetensors").is_file()), None)
 
 
+def shipped_draft(target: str) -> Path | None:
+    """The folder of the nested draft of a target, if one is shipped."""
+    return next((path for place in _PLACES if ((path := place / f"{target}-nested") / "config.json").is_file()), None)
+
+
 def good_drafters(target: str) -> list[str]:
     """The names of the drafters that are known to be good for a target: what drafters=None takes."""
     return ["suffix" if shipped_corpus(target) is None else f"suffix:{target}"]

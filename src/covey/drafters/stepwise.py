@@ -84,6 +84,9 @@ class Stepwise(Guesser):
             self.read(sequence, cached, sequence.tokens[cached : cached + _CATCH_UP_TOKENS])
         return draft
 
+    def unread(self, draft: Growing) -> int:
+        return draft.start + len(draft.tokens) - self.cached(draft.sequence) - 1
+
     def cached(self, sequence: Sequence) -> int:
         """How many positions of a sequence the model has read."""
         raise NotImplementedError

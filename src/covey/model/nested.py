@@ -159,7 +159,9 @@ class NestedDraft(nn.Module):
     def save(self, folder: Path, dtype: torch.dtype = torch.bfloat16) -> None:
         """Write config.json and model.safetensors; the base's input embedding is left out."""
         folder.mkdir(parents=True, exist_ok=True)
-        _write_config(folder, {**self.decoder.config.to_dict(), _KEY: asdict(self.config)})
+        layers = self.decoder.config.to_dict()
+        layers.pop("_name_or_path", None)  # where the base lay on this machine is nobody's business
+        _write_config(folder, {**layers, _KEY: asdict(self.config)})
         kept = {name: weight for name, weight in self.state_dict().items() if not name.startswith(_EMBEDDING)}
         weights = {name: (w.to(dtype) if w.is_floating_point() else w).contiguous() for name, w in kept.items()}
         save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
