@@ -18,13 +18,20 @@ pytestmark = pytest.mark.skipif(
 CASES = json.loads(DATA.read_text())["cases"]
 
 
-@pytest.mark.parametrize("drafter", ["plain", "suffix", "often right"])
+@pytest.mark.parametrize("drafter", ["plain", "suffix", "nested", "collective", "often right"])
 def test_text_is_the_recorded_text_of_transformers(drafter):
     texts = {tuple(c["prompt"]): c["tokens"] for c in CASES}
-    drafters = {"plain": [], "suffix": ["suffix"], "often right": [ScriptedDrafter(texts, wrong_every=5)]}[drafter]
+    drafters = {
+        "plain": [],
+        "suffix": ["suffix"],
+        "nested": ["nested:smollm2"],
+        "collective": ["suffix:smollm2", "nested:smollm2"],
+        "often right": [ScriptedDrafter(texts, wrong_every=5)],
+    }[drafter]
     with LLM("smollm2", drafters=drafters, dtype="float32", device="cpu", max_model_len=512, max_num_seqs=9) as llm:
         done = llm.generate([c["prompt"] for c in CASES], SamplingParams(max_tokens=32), progress=False)
     assert {c["task"]: d.token_ids for c, d in zip(CASES, done, strict=True)} == {c["task"]: c["tokens"] for c in CASES}
+    assert (sum(d.stats.num_accepted_tokens for d in done) > 0) == (drafter != "plain")
 
 
 def test_a_draft_model_equal_to_the_target_is_always_accepted():
