@@ -86,6 +86,7 @@ def test_every_option_reaches_the_engine_and_the_request(tmp_path: Path) -> None
         "stop": "zzz",
         "n": "1",
         "logprobs": "0",
+        "label": "birds",
     }
     assert {name.replace("-", "_") for name in given} | {"target", "max_model_len", "compile", "ignore_eos"} == set(all_options())
     options = [part for name, value in given.items() for part in (f"--{name}", value)]
