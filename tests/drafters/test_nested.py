@@ -127,6 +127,27 @@ def test_a_self_draft_reads_the_targets_hidden_states_and_then_its_own(number, t
     assert checked > 10
 
 
+def test_what_was_read_of_a_long_text_is_kept_when_nothing_is_guessed(target, self_folder, monkeypatch):
+    """In a collective a member may be opened and not asked: what it read with the target's hidden states stands."""
+
+    class Opened(NestedDrafter):
+        def propose(self, sequences, lengths):
+            for sequence, length in zip(sequences, lengths, strict=True):
+                self.open(sequence, length)
+                assert self.cached(sequence) > 0
+                self._settle(sequence)
+                assert self.cached(sequence) == self._depths[sequence.id].firm > 0
+            return super().propose(sequences, lengths)
+
+    monkeypatch.setattr("covey.drafters.stepwise._CATCH_UP_TOKENS", 64)
+    drafter = Opened(self_folder, **KIND)
+    with LLM(target, drafters=[drafter], max_model_len=256, **KIND) as llm:
+        rounds = []
+        llm.observe(rounds.append)
+        llm.generate([9] * 200, SamplingParams(max_tokens=4, ignore_eos=True))
+    assert any(r.drafted for r in rounds)
+
+
 class Forgetful(NestedDrafter):
     """Is not given every other hidden state."""
 

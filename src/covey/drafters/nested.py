@@ -211,6 +211,7 @@ class NestedDrafter(Stepwise):
         feed = Feed(self.runner.rows[sequence.id], start, tokens, 0)
         gift = self._given(sequence, start, len(tokens)) if self.wants_hidden else None
         self._depths[sequence.id].left(0, self.runner.run(0, [feed], gift))
+        self._depths[sequence.id].firm = start + len(tokens)
 
     def rewind(self, sequence: Sequence, length: int) -> None:
         """As told; and what was read without the target's own hidden states is to be read again."""
