@@ -23,7 +23,8 @@ class EchoDrafter(Drafter):
 
 
 if __name__ == "__main__":
-    with LLM("toy", drafters=[EchoDrafter()]) as llm:
+    # At a fixed length, to see it draft: by itself covey finds that the toy is faster without.
+    with LLM("toy", drafters=[EchoDrafter()], controller="fixed", num_speculative_tokens=4) as llm:
         done = llm.generate("the birds", SamplingParams(max_tokens=120, ignore_eos=True))[0]
     print(done.text)
     print(f"{done.stats.num_accepted_tokens} of {done.stats.num_draft_tokens} drafted tokens accepted")

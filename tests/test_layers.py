@@ -17,8 +17,8 @@ ROOT = Path(covey.__file__).parent
 LAYERS = (
     ("errors", "sampling_params"),
     ("types",),
-    ("config",),
-    ("noise", "accept", "vote", "weights", "control", "cost", "rows", "prompts", "loops", "provenance"),
+    ("config", "cost", "survival"),
+    ("noise", "accept", "vote", "weights", "control", "rows", "prompts", "loops", "provenance"),
     ("model",),
     ("toy", "drafters"),
     ("pipeline",),

@@ -4,27 +4,34 @@ A pipeline knows the order of the two, and that a drafter must not be able to do
 long or not made of token ids is not sent to the target, and a drafter that fails is left out. It knows nothing of
 scheduling, text or statistics.
 
-    outcome = Serial(target, drafter).run(works, lengths)
+    outcome = Serial(target, drafter).run(works, lengths, trim)
 """
 
 from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from covey.control import Cut
 from covey.types import Draft, Drafter, Sequence, Target, Verdict, Work
 
 log = logging.getLogger(__name__)
+
+Trim = Callable[[list[Work]], list[Cut]]
 _FAILURES_BEFORE_REST = 3
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one round gave: the works as verified, a verdict for each that was complete, and the seconds it took."""
+    """What one round gave: the works as verified, the whole drafts before they were trimmed and how they were, a verdict for each work that was
+    complete, and the seconds it took."""
 
     works: list[Work]
+    proposed: list[Draft]
+    cuts: list[Cut]
     verdicts: list[Verdict | None]
     draft_seconds: float
     verify_seconds: float
@@ -42,17 +49,26 @@ class Serial:
         self.target.start(sequence)
         self._tell("start", sequence)
 
-    def run(self, works: list[Work], lengths: list[int]) -> Outcome:
-        """lengths[i] caps the draft of works[i]; 0 where it is not complete or decodes plainly."""
+    def heed(self, floor: float | None) -> None:
+        """Tell the drafter where a draft need not go on."""
+        self._tell("heed", floor)
+
+    def run(self, works: list[Work], lengths: list[int], trim: Trim) -> Outcome:
+        """lengths[i] caps the draft of works[i]; 0 where it is not complete or decodes plainly. trim is given the works with
+        their whole drafts, and says how much of each is verified."""
         began = time.perf_counter()
         works = self._draft(works, lengths)
         drafted = time.perf_counter()
+        proposed = [work.draft for work in works]
+        cuts = trim(works)
+        works = [replace(work, draft=work.draft.cut(cut.length)) for work, cut in zip(works, cuts, strict=True)]
+        decided = time.perf_counter()
         verdicts = self.target.verify(works, self._give if self._drafter_wants_hidden else None)
-        return Outcome(works, verdicts, drafted - began, time.perf_counter() - drafted)
+        return Outcome(works, proposed, cuts, verdicts, drafted - began, time.perf_counter() - decided)
 
-    def commit(self, sequence: Sequence, draft: Draft, accepted: int) -> None:
-        """Tell the drafter what became of its draft, after the sequence has committed."""
-        if len(draft):
+    def commit(self, sequence: Sequence, proposed: Draft, draft: Draft, accepted: int) -> None:
+        """Tell the drafter what became of what it proposed, after the sequence has committed: `draft` is what was verified of it."""
+        if len(proposed):
             self._tell("commit", sequence, draft, accepted)
 
     def stop(self, sequence: Sequence) -> None:

@@ -140,9 +140,11 @@ class Round:
     """What happened to one sequence in one engine step. All that metrics, controllers, benchmarks and traces read.
 
     planned is the cap k that the controller gave; drafted the tokens sent to the target; accepted how many of them
-    were committed; tokens everything committed (empty while a prompt is still being prefilled). The step_* fields
-    describe the whole step and are equal for all its rounds: sequences and tokens in the target's pass, and the
-    seconds of drafting, verifying and everything else. votes and records: see Draft.
+    were committed; tokens everything committed (empty while a prompt is still being prefilled). proposed is the whole
+    draft, which begins with what was sent; survival is that of all of it. gain, cost and reason are the controller's: the
+    drafted tokens that it expected to be accepted, the seconds that it expected them to add to the step, and why it sent so
+    many. The step_* fields describe the whole step and are equal for all its rounds: sequences and tokens in the target's
+    pass, and the seconds of drafting, verifying and everything else. votes and records: see Draft.
     """
 
     step: int
@@ -166,6 +168,15 @@ class Round:
     target: str = ""
     votes: tuple[tuple[str, ...], ...] = ()
     records: tuple[tuple[str, float], ...] = ()
+    proposed: tuple[int, ...] = ()
+    gain: float = 0.0
+    cost: float = 0.0
+    reason: str = ""
+
+    @property
+    def fed(self) -> int:
+        """Tokens of this sequence in the target's pass."""
+        return self.prefilled + len(self.drafted) + bool(self.tokens)
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -239,6 +250,10 @@ class Drafter(Protocol):
     def propose(self, sequences: list[Sequence], lengths: list[int]) -> list[Draft]:
         """One draft for each sequence, of at most the given length (at least 1); shorter or empty is fine."""
         raise NotImplementedError
+
+    def heed(self, floor: float | None) -> None:
+        """A draft need not go on when the probability that all of it is right falls under this; None leaves it to the drafter."""
+        return None
 
     def receive(self, sequence: Sequence, start: int, hidden: Any) -> None:
         """The target's last hidden states at positions start, start + 1, ..., which stand: [n, hidden_size]. Before `commit`."""

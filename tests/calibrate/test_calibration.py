@@ -42,7 +42,7 @@ def test_what_is_observed_is_what_the_exits_would_draft(temperature, target, fol
     prompts = [[5, 6, 7], [9] * 40, [100, 3, 8, 44]]
     with LLM(target, drafters=[], **KIND) as llm:
         plain = [c.token_ids for c in llm.generate(prompts, params, progress=False)]
-    with LLM(target, drafters=[drafter], max_num_seqs=2, **KIND) as llm:
+    with LLM(target, drafters=[drafter], max_num_seqs=2, controller="fixed", **KIND) as llm:
         rounds = []
         llm.observe(rounds.append)
         seen = observe(llm, drafter, prompts, [params] * 3)
@@ -79,7 +79,7 @@ def test_calibration_writes_what_the_drafter_then_uses(target, folder):
     place = folder / f"calibration-{Path(target).name}"
     assert json.loads((place / "profile.json").read_text())["chosen"] == json.loads(json.dumps(chosen))
     drafter = NestedDrafter(folder, **KIND)
-    with LLM(target, drafters=[drafter], **KIND) as llm:
+    with LLM(target, drafters=[drafter], controller="fixed", **KIND) as llm:
         llm.generate([5, 6], SamplingParams(max_tokens=4))
     used = drafter.calibrations[target]
     assert (used.thresholds, used.num_tokens) == (tuple(chosen["thresholds"]), chosen["num_tokens"])

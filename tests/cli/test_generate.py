@@ -40,7 +40,7 @@ def test_generate_gives_the_same_text_with_and_without_drafts() -> None:
 
 
 def test_generate_show_drafts_marks_them_in_a_pipe() -> None:
-    options = [*TOY, "--max-tokens", "200", "--quiet"]
+    options = [*TOY, "--controller", "fixed", "--max-tokens", "200", "--quiet"]
     marked = run("generate", "the birds", *options, "--show-drafts").stdout
     assert "{+" in marked
     assert "[-" in marked
@@ -62,6 +62,7 @@ def test_generate_prints_logprobs_as_json() -> None:
 def test_every_option_reaches_the_engine_and_the_request(tmp_path: Path) -> None:
     given = {
         "num-speculative-tokens": "2",
+        "controller": "fixed",
         "dtype": "float64",
         "device": "cpu",
         "max-num-seqs": "2",

@@ -39,7 +39,7 @@ def test_a_recording_becomes_a_corpus_that_drafts() -> None:
     run("record", "--prompts", "p.jsonl", "--output", "r", *TOY, "--max-tokens", "60")
     assert run("corpus", "--recording", "r", "--output", "c.safetensors").stdout.startswith("c.safetensors: ")
     plain = run("generate", "the birds", *TOY, "--drafters", "none", "--max-tokens", "60")
-    drafted = run("generate", "the birds", *TOY, "--drafters", "suffix:c.safetensors", "--max-tokens", "60")
+    drafted = run("generate", "the birds", *TOY, "--drafters", "suffix:c.safetensors", "--controller", "fixed", "--max-tokens", "60")
     assert drafted.stdout == plain.stdout
     assert "drafted tokens accepted" in drafted.stderr
 

@@ -39,7 +39,7 @@ def folders(target, tmp_path_factory):
 
 
 def generate(target, drafters, params, **options):
-    with LLM(target, drafters=drafters, num_speculative_tokens=4, max_num_seqs=3, prefill_chunk=16, **KIND, **options) as llm:
+    with LLM(target, drafters=drafters, num_speculative_tokens=4, max_num_seqs=3, prefill_chunk=16, controller="fixed", **KIND, **options) as llm:
         rounds = []
         llm.observe(rounds.append)
         done = llm.generate(PROMPTS, params, progress=False)
@@ -78,7 +78,7 @@ def test_the_text_is_plains_whoever_votes(count, weights, vote, options, target,
 
 
 def test_several_names_are_a_collective(target):
-    with LLM(target, drafters=["suffix", f"model:{target}"], **KIND) as llm:
+    with LLM(target, drafters=["suffix", f"model:{target}"], controller="fixed", **KIND) as llm:
         (drafter,) = llm.drafters
         assert isinstance(drafter, CollectiveDrafter)
         assert drafter.name == f"suffix+model:{target}"
@@ -299,7 +299,7 @@ def test_a_member_that_rests_gives_back_its_rows(target, tiny):
             raise RuntimeError("deliberate")
 
     fails = Fails(str(tiny("llama", seed=1, layers=1)), **KIND)
-    with LLM(target, drafters=[fails, SuffixDrafter()], max_num_seqs=3, **KIND) as llm:
+    with LLM(target, drafters=[fails, SuffixDrafter()], max_num_seqs=3, controller="fixed", **KIND) as llm:
         llm.generate(PROMPTS, SamplingParams(max_tokens=30, ignore_eos=True), progress=False)
         assert llm.drafters[0].members[0].rests
         assert fails.runner.rows.num_free == fails.runner.rows.num_blocks
@@ -321,7 +321,7 @@ def test_a_collective_serves_several_targets_and_nothing_is_left(target, tiny, f
     targets = {"a": target, "b": str(tiny("llama", seed=1))}
     drafter = CollectiveDrafter([SuffixDrafter(), NestedDrafter(folders / "standalone", **KIND)])
     params = SamplingParams(max_tokens=20, ignore_eos=True)
-    with LLM(targets=targets, drafters=[drafter], **KIND) as llm:
+    with LLM(targets=targets, drafters=[drafter], controller="fixed", **KIND) as llm:
         done = llm.generate(PROMPTS * 2, params, model=["a"] * 4 + ["b"] * 4, progress=False)
         assert not drafter._standings
         nested = drafter.members[1].drafter

@@ -49,7 +49,7 @@ def either(request, folder, self_folder):
 
 
 def generate(target, drafters, params, **options):
-    with LLM(target, drafters=drafters, num_speculative_tokens=4, max_num_seqs=3, prefill_chunk=16, **KIND, **options) as llm:
+    with LLM(target, drafters=drafters, num_speculative_tokens=4, max_num_seqs=3, prefill_chunk=16, controller="fixed", **KIND, **options) as llm:
         rounds = []
         llm.observe(rounds.append)
         done = llm.generate(PROMPTS, params, progress=False)
@@ -88,7 +88,7 @@ def test_an_exit_drafts_what_its_layers_say(number, target, folder):
     whole = NestedDraft.load(folder, load(target, attention="sdpa", **KIND))
     thresholds = tuple(1.0 if i < number else 0.0 for i in range(2))
     text, checked = list(PROMPTS[0]), 0
-    with LLM(target, drafters=[NestedDrafter(folder, thresholds=thresholds, **KIND)], **KIND) as llm:
+    with LLM(target, drafters=[NestedDrafter(folder, thresholds=thresholds, **KIND)], controller="fixed", **KIND) as llm:
         rounds: list[Round] = []
         llm.observe(rounds.append)
         llm.generate(text, SamplingParams(max_tokens=20, ignore_eos=True))
@@ -109,7 +109,7 @@ def test_a_self_draft_reads_the_targets_hidden_states_and_then_its_own(number, t
     whole = NestedDraft.load(self_folder, base)
     thresholds = tuple(1.0 if i < number else 0.0 for i in range(2))
     text, checked = list(PROMPTS[2]), 0
-    with LLM(target, drafters=[NestedDrafter(self_folder, thresholds=thresholds, **KIND)], prefill_chunk=16, **KIND) as llm:
+    with LLM(target, drafters=[NestedDrafter(self_folder, thresholds=thresholds, **KIND)], prefill_chunk=16, controller="fixed", **KIND) as llm:
         rounds: list[Round] = []
         llm.observe(rounds.append)
         llm.generate(text, SamplingParams(max_tokens=20, ignore_eos=True))
@@ -141,7 +141,7 @@ def test_what_was_read_of_a_long_text_is_kept_when_nothing_is_guessed(target, se
 
     monkeypatch.setattr("covey.drafters.stepwise._CATCH_UP_TOKENS", 64)
     drafter = Opened(self_folder, **KIND)
-    with LLM(target, drafters=[drafter], max_model_len=256, **KIND) as llm:
+    with LLM(target, drafters=[drafter], max_model_len=256, controller="fixed", **KIND) as llm:
         rounds = []
         llm.observe(rounds.append)
         llm.generate([9] * 200, SamplingParams(max_tokens=4, ignore_eos=True))
@@ -224,7 +224,7 @@ def test_past_its_context_limit_it_stops_drafting_and_the_request_goes_on(target
 
 def test_rows_come_back(target, folder):
     drafter = NestedDrafter(folder, **KIND)
-    with LLM(target, drafters=[drafter], **KIND) as llm:
+    with LLM(target, drafters=[drafter], controller="fixed", **KIND) as llm:
         llm.generate(PROMPTS, SamplingParams(max_tokens=10), progress=False)
         assert drafter.runner.rows.num_free == drafter.runner.rows.num_blocks
         assert not drafter._depths

@@ -46,7 +46,7 @@ def test_each_target_answers_as_if_it_were_alone(kind, targets, folder):
         "model": lambda: ModelDrafter(targets["small"], **KIND),
         "suffix": SuffixDrafter,
     }[kind]()
-    with LLM(targets=targets, drafters=[drafter], max_num_seqs=3, **KIND) as llm:
+    with LLM(targets=targets, drafters=[drafter], max_num_seqs=3, controller="fixed", **KIND) as llm:
         rounds = []
         llm.observe(rounds.append)
         done = llm.generate(PROMPTS * 2, PARAMS * 2, model=["large"] * 4 + ["small"] * 4, progress=False)
@@ -59,7 +59,7 @@ def test_each_target_answers_as_if_it_were_alone(kind, targets, folder):
 
 def test_thresholds_lengths_and_what_is_learned_are_each_targets_own(targets, folder):
     drafter = NestedDrafter(folder, **KIND)
-    with LLM(targets=targets, drafters=[drafter], **KIND) as llm:
+    with LLM(targets=targets, drafters=[drafter], controller="fixed", **KIND) as llm:
         rounds = []
         llm.observe(rounds.append)
         llm.generate(PROMPTS * 2, PARAMS * 2, model=["large"] * 4 + ["small"] * 4, progress=False)

@@ -15,6 +15,7 @@ import torch
 from covey import LLM, SamplingParams
 from covey.drafters import CollectiveDrafter, ModelDrafter, SuffixDrafter
 from covey.drafters.corpus import Corpus
+from tests.exactness.controllers import controller
 from tests.exactness.drafters import ScriptedDrafter, untrained_draft
 from tests.model.tiny import FAMILIES
 
@@ -22,10 +23,10 @@ DRAFTERS = ("model", "same model", "nested", "self", "suffix", "corpus", "collec
 DTYPES = ("float32", "float64")
 BATCHES = (1, 8)
 CHUNKS = (256, 7)
-LENGTHS = (4, 1, 9)
+LENGTHS = ("fixed-4", "fixed-1", "fixed-9", "random", "goodput", "smurfs", "heuristic", "confidence", "table", "watch")
 NEW_TOKENS = 40
 
-Case = tuple[str, str, str, int, int, int]
+Case = tuple[str, str, str, int, int, str]
 NO_NESTED_DRAFT = ("gemma2", "gemma3", "gpt2", "opt")  # refused by name: tests/model/test_exits.py
 PRODUCT: list[Case] = [
     case
@@ -86,7 +87,7 @@ def check(case: Case, tiny, reference) -> None:
                 ModelDrafter(str(tiny(family, seed=1, layers=1)), dtype=dtype, device="cpu"),
                 *([] if family in NO_NESTED_DRAFT else [untrained_draft(str(path), "self", dtype)]),
             ],
-            vote="sequence" if length == 9 else "token",
+            vote="sequence" if length in ("fixed-9", "random") else "token",
         ),
         "wrong": lambda: ScriptedDrafter(texts, wrong_every=1),
         "right": lambda: ScriptedDrafter(texts),
@@ -97,18 +98,21 @@ def check(case: Case, tiny, reference) -> None:
         drafters=[drafters[drafter]()],
         dtype=dtype,
         device="cpu",
-        num_speculative_tokens=length,
+        num_speculative_tokens=9,
         prefill_chunk=chunk,
         max_num_seqs=5,
     ) as llm:
+        llm.served().engine.controller = controller(length)
         done = llm.generate(asked, SamplingParams(max_tokens=NEW_TOKENS), progress=False)
     for completion, prompt in zip(done, asked, strict=True):
         assert completion.token_ids == texts[tuple(prompt)]
         stats = completion.stats
         if drafter in ("right", "same model"):
-            assert stats.num_accepted_tokens == stats.num_draft_tokens > 0
+            assert stats.num_accepted_tokens == stats.num_draft_tokens
         if drafter == "wrong":
-            assert stats.num_accepted_tokens == 0 < stats.num_draft_tokens
+            assert stats.num_accepted_tokens == 0
+        if drafter in ("right", "same model", "wrong") and length.startswith("fixed"):
+            assert stats.num_draft_tokens > 0
 
 
 @pytest.mark.parametrize("case", pairwise(PRODUCT), ids=lambda c: "-".join(map(str, c)))

@@ -13,6 +13,7 @@ from covey.drafters import CollectiveDrafter, ModelDrafter, SuffixDrafter
 from covey.drafters.corpus import Corpus
 from covey.model.sampling import Position, choose_tokens, process
 from covey.types import Sequence
+from tests.exactness.controllers import controller
 from tests.exactness.drafters import BrokenDrafter, ScriptedDrafter, untrained_draft
 
 # Each chi-square test below rejects a correct sampler with this probability; seeds are fixed.
@@ -52,18 +53,20 @@ def outcome(completions):
     return [(c.token_ids, c.text, c.finish_reason, [x.token for x in c.logprobs] if c.logprobs else None) for c in completions]
 
 
-def both(target, drafter, params, prompts, **options):
+def both(target, drafter, params, prompts, lengths="fixed-5", **options):
     """What plain and speculative decoding give, and the statistics of the latter."""
     results = []
     for drafters in ([], [drafter]):
-        with LLM(target, drafters=drafters, max_num_seqs=3, num_speculative_tokens=5, prefill_chunk=16, **options) as llm:
+        with LLM(target, drafters=drafters, max_num_seqs=3, num_speculative_tokens=8, prefill_chunk=16, **options) as llm:
+            llm.served().engine.controller = controller(lengths)
             results.append(llm.generate(prompts, params, progress=False))
     return results
 
 
 @pytest.mark.parametrize("option", OPTIONS)
+@pytest.mark.parametrize("lengths", ["fixed-5", "random"])
 @pytest.mark.parametrize("drafter", ["model", "suffix", "corpus", "self", "collective", "wrong", "often right"])
-def test_speculative_equals_plain_with_the_same_seed(option, drafter, tiny):
+def test_speculative_equals_plain_with_the_same_seed(option, drafter, lengths, tiny):
     """A real model (random Llama, float64), whose drafter is another one or knows the answer."""
     path = str(tiny("llama"))
     params = SamplingParams(max_tokens=32, seed=11, **OPTIONS[option])
@@ -82,7 +85,7 @@ def test_speculative_equals_plain_with_the_same_seed(option, drafter, tiny):
         "wrong": lambda: ScriptedDrafter(texts, wrong_every=1),
         "often right": lambda: ScriptedDrafter(texts, wrong_every=4),
     }[drafter]()
-    plain, speculative = both(path, made, params, ids, **kind)
+    plain, speculative = both(path, made, params, ids, lengths, **kind)
     assert outcome(speculative) == outcome(plain)
     if params.logprobs is not None:
         for a, b in zip(plain, speculative, strict=True):
@@ -90,17 +93,18 @@ def test_speculative_equals_plain_with_the_same_seed(option, drafter, tiny):
     drafted = sum(c.stats.num_draft_tokens for c in speculative)
     if option == "off":
         assert drafted == 0
-    elif drafter != "suffix":
+    elif drafter != "suffix" and lengths != "random":
         assert drafted > 0
 
 
+@pytest.mark.parametrize("lengths", ["fixed-5", "random", "goodput"])
 @pytest.mark.parametrize("option", OPTIONS)
-def test_speculative_equals_plain_on_the_toy_target(option):
+def test_speculative_equals_plain_on_the_toy_target(option, lengths):
     """Text, too: stop strings and characters across token borders, with drafts that run past the end."""
     params = SamplingParams(max_tokens=40, seed=2, **OPTIONS[option])
     with LLM("toy", drafters=[]) as llm:
         texts = {tuple(llm.encode(PROMPTS[c.prompt_index])): c.token_ids for c in llm.generate(PROMPTS, params) if c.index == 0}
-    plain, speculative = both("toy", ScriptedDrafter(texts, wrong_every=9), params, PROMPTS)
+    plain, speculative = both("toy", ScriptedDrafter(texts, wrong_every=9), params, PROMPTS, lengths)
     assert outcome(speculative) == outcome(plain)
 
 

@@ -35,7 +35,7 @@ def test_text_is_the_recorded_text_of_transformers(drafter):
 
 
 def test_a_draft_model_equal_to_the_target_is_always_accepted():
-    with LLM("smollm2", drafters=["model:smollm2"], dtype="float32", device="cpu", max_model_len=512) as llm:
+    with LLM("smollm2", drafters=["model:smollm2"], controller="fixed", dtype="float32", device="cpu", max_model_len=512) as llm:
         done = llm.generate(CASES[0]["prompt"], SamplingParams(max_tokens=32), progress=False)[0]
     assert done.token_ids == CASES[0]["tokens"]
     assert done.stats.num_accepted_tokens == done.stats.num_draft_tokens > 0

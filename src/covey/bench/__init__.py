@@ -1,7 +1,7 @@
 """Benchmarks: how fast covey's methods are, against plain decoding and against other systems, in one interleaved run.
 
     from covey.bench import BenchSettings, run
-    document = run(BenchSettings(prompts="dev.jsonl.gz", methods="plain,fixed-4", batch="1,8", json="out.json"))
+    document = run(BenchSettings(prompts="dev.jsonl.gz", methods="plain,goodput", batch="1,8", json="out.json"))
 
 docs/benchmarks.md says what the figures mean.
 """

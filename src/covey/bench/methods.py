@@ -1,4 +1,4 @@
-"""covey's own methods: plain decoding and fixed draft lengths, measured on one engine.
+"""covey's own methods: plain decoding, fixed draft lengths and controllers, measured on one engine.
 
 A method gets prompts as token ids and gives an Answer. All of covey's methods share one target, and plain decoding runs
 in the very engine that speculates, with a request that asks for no draft. Knows nothing of other systems (peers.py).
@@ -10,12 +10,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from copy import deepcopy
 from typing import Any, Protocol
 
 from covey.bench.measurement import Answer
 from covey.bench.names import MethodName
 from covey.bench.settings import BenchSettings
 from covey.bench.tally import from_rounds
+from covey.control import Goodput, make_controller
+from covey.cost import Costs
 from covey.errors import CoveyError
 from covey.llm import LLM
 from covey.sampling_params import SamplingParams
@@ -41,8 +44,9 @@ class Engines:
     def __init__(self, settings: BenchSettings) -> None:
         self._settings = settings
         self._llms: dict[tuple[str, ...] | None, LLM] = {}
+        self._costs: dict[tuple[str, ...] | None, Costs] = {}  # as they were measured at the start
         # Plain decoding shares the engine of the first method that drafts.
-        drafting = [name for name in settings.method_names if name.kind == "fixed"]
+        drafting = [name for name in settings.method_names if name.kind == "covey"]
         self._plain_key = self._key(drafting[0]) if drafting else ()
         self.first = self._llm(self._plain_key)
 
@@ -58,7 +62,8 @@ class Engines:
 
     def method(self, name: MethodName) -> Method:
         """The method of that name. Raises CoveyError for a drafter that does not fit the target."""
-        return CoveyMethod(name, self._llm(self._plain_key if name.kind == "plain" else self._key(name)), self._settings)
+        key = self._plain_key if name.kind == "plain" else self._key(name)
+        return CoveyMethod(name, self._llm(key), self._costs[key], self._settings)
 
     def _key(self, name: MethodName) -> tuple[str, ...] | None:
         return self._settings.drafters if name.drafter is None else tuple(name.drafter.split("+"))
@@ -67,17 +72,21 @@ class Engines:
         if key not in self._llms:
             target = self.first.target if self._llms else self._settings.target
             self._llms[key] = LLM(target, drafters=None if key is None else list(key), **self._settings.engine_options())
+            controller = self._llms[key].served().engine.controller
+            self._costs[key] = controller.costs if isinstance(controller, Goodput) else Costs()
         return self._llms[key]
 
 
 class CoveyMethod:
-    """covey with a fixed cap on the draft length, 0 for plain decoding."""
+    """covey with a controller of its own, which goes on learning from answer to answer; with length 0 for plain decoding."""
 
-    def __init__(self, name: MethodName, llm: LLM, settings: BenchSettings) -> None:
+    def __init__(self, name: MethodName, llm: LLM, costs: Costs, settings: BenchSettings) -> None:
         if name.length and not llm.drafters:
             raise CoveyError(f"methods={name.name!r}: this run has no drafters; name some in drafters, or leave the method out")
         self.name = name.name
         self._llm = llm
+        self._engine = llm.served().engine
+        self._controller = make_controller(name.controller, name.length, deepcopy(costs))
         self._params = SamplingParams(
             temperature=settings.temperature,
             seed=settings.seed,
@@ -91,12 +100,14 @@ class CoveyMethod:
             "device": llm.target.device,
             "drafters": [drafter.name for drafter in llm.drafters] if name.length else [],
             "draft_length": name.length,
+            "controller": name.controller if name.length else None,
             "compile": settings.compile,
         }
 
     def answer(self, prompts: Sequence[Sequence[int]]) -> Answer:
         asked: list[Prompt] = [list(ids) for ids in prompts]
         rounds: list[Round] = []
+        self._engine.controller = self._controller
         forget = self._llm.observe(rounds.append)
         try:
             began = time.perf_counter()

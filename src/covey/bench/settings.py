@@ -29,7 +29,7 @@ _WHOLE_NUMBERS = {
 class BenchSettings:
     """The settings of a run. Raises ConfigError naming field, value and range.
 
-    prompts: a .jsonl or .jsonl.gz file. drafters: those of the methods `fixed-K`; None is covey's choice. tasks: None
+    prompts: a .jsonl or .jsonl.gz file. drafters: those of the methods that name none; None is covey's choice. tasks: None
     takes all. limit: prompts per task. repetitions: how often every prompt group is measured with every method. warmup:
     prompt groups that every method answers, unmeasured, for each batch size. json, markdown: files to write. Lists may
     be given as one text with commas. The other fields are those of EngineConfig and SamplingParams.
@@ -38,7 +38,7 @@ class BenchSettings:
     prompts: Path
     target: str = DEFAULT_TARGET
     drafters: tuple[str, ...] | None = None
-    methods: tuple[str, ...] = ("plain", "fixed-4")
+    methods: tuple[str, ...] = ("plain", "goodput")
     batch: tuple[int, ...] = (1,)
     tasks: tuple[str, ...] | None = None
     limit: int | None = None

@@ -1,6 +1,6 @@
 """`covey bench`: how fast drafting is against plain decoding and against other systems; covey.bench does the work.
 
-covey bench --prompts dev.jsonl.gz --methods plain,fixed-4 --batch 1,8 --json out.json
+covey bench --prompts dev.jsonl.gz --methods plain,goodput --batch 1,8 --json out.json
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ SETTINGS = ("target", "drafters", "dtype", "device", "threads", "compile", "max_
 
 def bench(
     prompts: Annotated[Path, typer.Option(help="The prompts: a .jsonl or .jsonl.gz file.", show_default=False)],
-    methods: Annotated[str, typer.Option(help="What is measured, separated by commas; must include plain.")] = "plain,fixed-4",
+    methods: Annotated[str, typer.Option(help="What is measured, separated by commas; must include plain.")] = "plain,goodput",
     batch: Annotated[str, typer.Option(help="How many prompts are answered together, separated by commas.")] = "1",
     tasks: Annotated[str | None, typer.Option(help="Only prompts of these tasks, separated by commas.", show_default=False)] = None,
     limit: Annotated[int | None, typer.Option(help="Most prompts per task.", show_default=False)] = None,

@@ -17,6 +17,7 @@ from covey.config.option import Kind, Option, unknown
 from covey.sampling_params import SamplingParams
 
 DEFAULT_TARGET = "smollm2"
+CONTROLLERS = ("goodput", "fixed", "smurfs", "heuristic", "confidence", "table", "watch")
 DTYPES = ("auto", "bfloat16", "float16", "float32", "float64")
 
 
@@ -28,7 +29,11 @@ def _option(default: Any, kind: Kind, help: str, **limits: Any) -> Any:
 class EngineConfig:
     """How covey runs a target. Raises ConfigError naming field, value and range."""
 
-    num_speculative_tokens: int = _option(4, "int", "most tokens drafted per sequence and round; 0 is plain decoding", low=0, high=64)
+    num_speculative_tokens: int = _option(8, "int", "most tokens drafted per sequence and round; 0 is plain decoding", low=0, high=64)
+    controller: str = _option(
+        "goodput", "str", "who chooses the draft length: goodput never drafts where that does not pay; the others are for comparison",
+        choices=CONTROLLERS,
+    )
     dtype: str = _option("auto", "str", "number format of weights and cache; auto is bfloat16 where the machine has it", choices=DTYPES)
     device: str = _option("auto", "str", "where the target runs; auto is a GPU if there is one", pattern=r"auto|cpu|cuda|cuda:\d+")
     max_num_seqs: int = _option(8, "int", "most sequences decoded together; the others wait", low=1, high=4096)

@@ -81,13 +81,22 @@ class Guesser(Drafter):
     """A drafter that drafts by guessing one token after another. Subclass it: only `guess` must be written.
 
     min_survival: alone, it ends a draft before the token with which the estimated probability of being right so far falls
-    under this.
+    under this, unless a controller knows better (`heed`).
     """
 
     min_survival = 0.0
 
     def __init__(self) -> None:
         self._open: dict[int, Growing] = {}  # by sequence: the last draft, until it is settled
+        self._floor: float | None = None
+
+    @property
+    def floor(self) -> float:
+        """Where a draft ends: what the controller said last, or the drafter's own min_survival."""
+        return self.min_survival if self._floor is None else self._floor
+
+    def heed(self, floor: float | None) -> None:
+        self._floor = floor
 
     def guess(self, growing: list[Growing]) -> list[Guess | None]:
         """What comes next in each of these drafts, after what is written in it; None where there is nothing to say.
@@ -122,7 +131,7 @@ class Guesser(Drafter):
         drafts = [self.open(sequence, length) for sequence, length in zip(sequences, lengths, strict=True)]
         while growing := [draft for draft in drafts if not draft.done]:
             for draft, guess in zip(growing, self.ask(growing), strict=True):
-                if guess is None or draft.alive * guess.probability < self.min_survival:
+                if guess is None or draft.alive * guess.probability < self.floor:
                     draft.end()
                 else:
                     draft.add(guess.token, guess.probability)
@@ -155,4 +164,5 @@ class Guesser(Drafter):
         for evidence, token in zip(draft.evidence[: right + 1], sequence.tokens[draft.start :], strict=False):
             if evidence is not None:
                 self.learn(sequence, evidence, token)
-        self.rewind(sequence, draft.start + right)
+        # Of a draft that was trimmed more may stand than was sent; the last token is always read anew, for what comes after it.
+        self.rewind(sequence, min(draft.start + right, len(sequence.tokens) - 1))

@@ -194,9 +194,11 @@ class NestedDrafter(Stepwise):
         self._gifts[sequence.id].add(start, hidden)
 
     def propose(self, sequences: list[Sequence], lengths: list[int]) -> list[Draft]:
-        """As Guesser, no longer than was found to pay. In a collective the vote decides how long."""
-        caps = [self.calibrations[sequence.target].num_tokens for sequence in sequences]
-        return super().propose(sequences, [min(length, cap) for length, cap in zip(lengths, caps, strict=True)])
+        """As Guesser, no longer than was found to pay, unless a controller or a vote decides how long."""
+        if self._floor is None:
+            caps = [self.calibrations[sequence.target].num_tokens for sequence in sequences]
+            lengths = [min(length, cap) for length, cap in zip(lengths, caps, strict=True)]
+        return super().propose(sequences, lengths)
 
     def room(self, sequence: Sequence, length: int) -> int:
         """As Stepwise; nothing while the target's hidden states do not reach to the end of what it has read."""

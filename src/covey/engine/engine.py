@@ -11,11 +11,11 @@ import logging
 import time
 from collections.abc import Callable
 
-from covey.control import Controller
+from covey.control import Controller, Cut, Load
 from covey.engine.generation import Event, Generation
 from covey.engine.scheduler import Scheduler
 from covey.pipeline import Outcome, Serial
-from covey.types import FinishReason, Round, Verdict, Work
+from covey.types import Draft, FinishReason, Round, Verdict, Work
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ class Engine:
         self.pipeline = pipeline
         self.controller = controller
         self.scheduler = Scheduler(pipeline, max_num_seqs, prefill_chunk)
-        self.observers: list[Callable[[Round], None]] = [controller.observe]
+        self.observers: list[Callable[[Round], None]] = []
         self.num_steps = 0
         self._generations: dict[int, Generation] = {}
 
@@ -55,40 +55,61 @@ class Engine:
         works = self.scheduler.schedule()
         if not works:
             return
-        lengths = self._lengths(works)
+        load = Load(sum(work.count for work in works), sum(work.count * (work.start + work.count) for work in works))
+        lengths = self._lengths(works, load)
         try:
-            outcome = self.pipeline.run(works, lengths)
+            outcome = self.pipeline.run(works, lengths, lambda drafted: self._trim(drafted, load))
         except Exception as error:
             log.exception("a step failed; its requests end with an error, the others go on")
             for work in works:
                 self._end(self._generations[work.sequence.id], "error", f"{type(error).__name__}: {error}")
             return
         self.num_steps += 1
-        committed = [self._commit(work, verdict) for work, verdict in zip(outcome.works, outcome.verdicts, strict=True)]
-        self._tell(outcome, lengths, committed, time.perf_counter() - began)
+        parts = zip(outcome.works, outcome.proposed, outcome.verdicts, strict=True)
+        committed = [self._commit(work, proposed, verdict) for work, proposed, verdict in parts]
+        self._tell(self._rounds(outcome, lengths, committed, time.perf_counter() - began))
 
-    def _lengths(self, works: list[Work]) -> list[int]:
+    def _lengths(self, works: list[Work], load: Load) -> list[int]:
         """Each work's draft length: what the controller plans and memory has room for; 0 while in prefill."""
         complete = [work for work in works if work.complete]
-        planned = dict(zip(map(id, complete), self.controller.plan([work.sequence for work in complete]), strict=True))
+        planned = dict(zip(map(id, complete), self.controller.plan([work.sequence for work in complete], load), strict=True))
+        self.pipeline.heed(self.controller.floor)
         return [self.scheduler.room_for_draft(work, planned.get(id(work), 0)) for work in works]
 
-    def _commit(self, work: Work, verdict: Verdict | None) -> tuple[int, ...]:
+    def _trim(self, works: list[Work], load: Load) -> list[Cut]:
+        """How much of each work's draft is verified; nothing of one in prefill."""
+        complete = [work for work in works if work.complete]
+        cuts = iter(self.controller.trim([work.sequence for work in complete], [work.draft for work in complete], load))
+        return [next(cuts) if work.complete else Cut(0) for work in works]
+
+    def _commit(self, work: Work, proposed: Draft, verdict: Verdict | None) -> tuple[int, ...]:
         """Commit a verdict to its sequence and tell the drafter; returns the tokens committed."""
         if verdict is None:
             return ()
         generation = self._generations[work.sequence.id]
         tokens = generation.commit(verdict)
-        self.pipeline.commit(work.sequence, work.draft, min(verdict.accepted, len(tokens)))
+        self.pipeline.commit(work.sequence, proposed, work.draft, min(verdict.accepted, len(tokens)))
         if work.sequence.finished:
             self.scheduler.remove(generation)
         return tokens
 
-    def _tell(self, outcome: Outcome, lengths: list[int], committed: list[tuple[int, ...]], seconds: float) -> None:
-        """Make the Rounds of this step, and pass them to the statistics, the observers and the listeners."""
-        for work, verdict, length, tokens in zip(outcome.works, outcome.verdicts, lengths, committed, strict=True):
+    def _tell(self, rounds: list[Round]) -> None:
+        """Pass the Rounds of a step to the controller, the statistics, the observers and the listeners."""
+        self.controller.observe(rounds)
+        for happened in rounds:
+            generation = self._generations[happened.sequence_id]
+            generation.record(happened)
+            for observer in self.observers:
+                observer(happened)
+            self._publish(generation, happened.tokens, happened)
+
+    def _rounds(self, outcome: Outcome, lengths: list[int], committed: list[tuple[int, ...]], seconds: float) -> list[Round]:
+        """What happened in this step, to every sequence. seconds: what it took from beginning to end."""
+        rounds = []
+        parts = zip(outcome.works, outcome.proposed, outcome.cuts, outcome.verdicts, lengths, committed, strict=True)
+        for work, proposed, cut, verdict, length, tokens in parts:
             sequence = work.sequence
-            happened = Round(
+            made = Round(
                 step=self.num_steps,
                 sequence_id=sequence.id,
                 request_id=sequence.request_id,
@@ -96,8 +117,8 @@ class Engine:
                 start=work.start + work.count,
                 planned=length,
                 drafted=work.draft.tokens,
-                survival=work.draft.survival,
-                source=work.draft.source,
+                survival=proposed.survival,
+                source=proposed.source,
                 accepted=min(verdict.accepted, len(tokens)) if verdict else 0,
                 tokens=tokens,
                 prefilled=work.count - 1 if verdict else work.count,
@@ -110,17 +131,19 @@ class Engine:
                 target=sequence.target,
                 votes=work.draft.votes,
                 records=work.draft.records,
+                proposed=proposed.tokens,
+                gain=cut.gain,
+                cost=cut.cost,
+                reason=cut.reason,
             )
-            generation = self._generations[sequence.id]
-            generation.record(happened)
-            for observer in self.observers:
-                observer(happened)
-            self._publish(generation, tokens, happened)
+            rounds.append(made)
+        return rounds
 
     def _publish(self, generation: Generation, tokens: tuple[int, ...], happened: Round | None) -> None:
         reason = generation.sequence.finish_reason
         if reason is not None:
             del self._generations[generation.sequence.id]
+            self.controller.forget(generation.sequence)
         generation.listener(Event(generation, generation.text.take(final=reason is not None), tokens, happened, reason))
 
     def _end(self, generation: Generation, reason: FinishReason, error: str | None = None) -> None:

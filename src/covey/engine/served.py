@@ -34,8 +34,7 @@ class Served:
     def __init__(self, name: str, target: Any, drafter: Drafter | None, max_model_len: int, config: EngineConfig) -> None:
         self.name, self.target, self.drafter, self.max_model_len = name, target, drafter, max_model_len
         self.tokenizer = target.tokenizer
-        controller = FixedLength(config.num_speculative_tokens if drafter else 0)
-        self.engine = Engine(Serial(target, drafter), controller, config.max_num_seqs, config.prefill_chunk)
+        self.engine = Engine(Serial(target, drafter), FixedLength(0), config.max_num_seqs, config.prefill_chunk)
         if drafter is not None:
             self.engine.observers.append(drafter.observe)
 

@@ -14,10 +14,14 @@ from typing import Any, TextIO
 
 import torch
 
+from covey import provenance
 from covey.config import EngineConfig
+from covey.control import make_controller
+from covey.cost import Costs
 from covey.drafters import CollectiveDrafter, good_drafters, make_drafter
 from covey.engine.engine import Engine
 from covey.engine.memory import MemoryPlan, plan_memory
+from covey.engine.profile import costs_of
 from covey.engine.served import Served
 from covey.errors import CoveyError, UnsupportedError
 from covey.model.load import check_context, load
@@ -131,7 +135,30 @@ class System:
         target.allocate(self.memory_plan.max_tokens // BLOCK_SIZE)
         if drafter is not None:
             drafter.bind(self._host(name))
-        return Served(name, target, drafter, self._lengths[name], self.config)
+        served = Served(name, target, drafter, self._lengths[name], self.config)
+        if drafter is not None:
+            longest = self.config.num_speculative_tokens
+            served.engine.controller = make_controller(self.config.controller, longest, self._costs(served, drafter))
+        return served
+
+    def _costs(self, served: Served, drafter: Drafter) -> Costs:
+        """What is known of costs before the first request. Other people's targets and drafters have no names that costs could be kept
+        by, and are not run before they must be: their costs are learned from their first steps."""
+        own = isinstance(served.target, LocalTarget | ToyTarget) and all(each in self._made.values() for each in _members(drafter))
+        if self.config.controller != "goodput" or not own:
+            return Costs()
+        config, machine = self.config, provenance.machine()
+        key = {
+            "target": served.target.name,
+            "drafter": [name for name, made in self._made.items() if made in _members(drafter)],
+            **{name: getattr(served.target, name) for name in ("dtype", "device")},
+            **{name: getattr(config, name) for name in ("compile", "max_num_seqs", "num_speculative_tokens", "prefill_chunk")},
+            "max_model_len": served.max_model_len,
+            "threads": torch.get_num_threads(),
+            "machine": [machine[name] for name in ("system", "cpu", "usable_threads", "gpus")],
+            "versions": provenance.versions(),
+        }
+        return costs_of(served, key, config.num_speculative_tokens, config.max_num_seqs)
 
     def _host(self, name: str) -> Host:
         target = self.targets[name]
@@ -164,6 +191,10 @@ def _make_target(target: Any, config: EngineConfig) -> Any:
             raise UnsupportedError(f"dtype={config.dtype!r}, device={config.device!r}: 'toy' runs in float64 on the CPU; leave both auto")
         return ToyTarget()
     return LocalTarget(load(target, dtype=config.dtype, device=config.device), compiled=config.compile)
+
+
+def _members(drafter: Drafter) -> list[Drafter]:
+    return [member.drafter for member in drafter.members] if isinstance(drafter, CollectiveDrafter) else [drafter]
 
 
 def _max_model_len(config: EngineConfig, target: Any) -> int:

@@ -1,0 +1,246 @@
+"""covey's controller: the lengths that are expected to give the most tokens a second, 0 included.
+
+Before drafting it asks whether a draft is expected to pay for itself, from how drafts of this sequence turned out lately and from
+measured costs; after drafting it takes as many of the drafted tokens of all sequences, surest first, as pay for being verified.
+
+    controller = Goodput(costs, longest=8)
+
+The objective is that of TurboSpec (arXiv 2406.14066), here for each sequence, twice a step, and against a price: a token is worth the
+seconds that tokens take at the best that can be expected with the present batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence as Seq
+from dataclasses import dataclass
+
+import numpy
+from numpy.typing import NDArray
+
+from covey.control.controller import Controller, Cut, Load
+from covey.cost import Costs, Drafting, DraftSample, PassSample
+from covey.survival import Outlook, Trust, conditionals
+from covey.types import Draft, Round, Sequence
+
+Floats = NDArray[numpy.float64]
+
+_GROUND = 6.0  # drafts that what is known at large weighs against a sequence's own
+_OWN_MEMORY, _GROUND_MEMORY = 24.0, 512.0
+_PROBES = 0.01  # the share of time that may be spent on finding out whether speculation pays again
+_PROBE_LENGTH = 2
+_SAVED_PROBES = 2.0  # so many probes can be saved up
+_WAKING = 1.1  # what does not draft begins again when that pays by a tenth, so that it does not flap
+_HORIZON = 32  # rounds that reading what a drafter has missed is paid off in
+
+
+@dataclass
+class _Drafted:
+    """What is kept of a sequence: how its drafts turned out, how far its drafter has read, and whether it drafted last time."""
+
+    outlook: Outlook
+    read: int = 0
+    awake: bool = True
+
+
+@dataclass
+class _Step:
+    """The step under way: who was asked for how much, who is a probe, and what was priced."""
+
+    lengths: dict[int, int]
+    probes: set[int]
+    price: float
+    unread: int
+    work: Drafting | None = None
+
+
+class Goodput(Controller):
+    """See the module. costs are refreshed from every step. longest: the longest draft."""
+
+    def __init__(self, costs: Costs, longest: int) -> None:
+        self.costs, self.longest = costs, longest
+        self.trust = Trust()
+        self._ground = Outlook.hopeful(max(1, longest))
+        self._drafted: dict[int, _Drafted] = {}
+        self._step = _Step({}, set(), 0.0, 0)
+        self._savings = 0.0  # seconds that may be spent on probes
+
+    # -- before drafting
+
+    def plan(self, sequences: list[Sequence], load: Load) -> list[int]:
+        rooms = [min(self.longest, sequence.max_draft_tokens) for sequence in sequences]
+        able = [i for i, room in enumerate(rooms) if room > 0]
+        lengths = [0] * len(sequences)
+        self._step = _Step({}, set(), 0.0, 0)
+        if not able:
+            return lengths
+        asked = [sequences[i] for i in able]
+        share, survival = self._outlooks(asked, [rooms[i] for i in able])
+        price, spare = self._price(share, survival, asked, load)
+        self._step.price = price
+        for i, length in zip(able, self._worth(asked, share, survival, price, spare), strict=True):
+            lengths[i] = length
+        if not any(lengths):
+            self._maybe_probe([(sequences[i], i) for i in able], rooms, lengths, load)
+        self._begin(sequences, lengths)
+        self.floor = 0.0 if self._step.probes else spare + price * self.costs.drafter.per_token
+        return lengths
+
+    def _outlooks(self, sequences: list[Sequence], rooms: list[int]) -> tuple[Floats, Floats]:
+        """For every sequence, depth and class: how often a draft gets there, and with which survival: each [n, depths, classes]."""
+        found = [self._of(sequence).outlook.on(self._ground, _GROUND) for sequence in sequences]
+        share = numpy.stack([each[0] for each in found])
+        for number, room in enumerate(rooms):
+            share[number, room:] = 0
+        return share, numpy.stack([each[1] for each in found])
+
+    def _price(self, share: Floats, survival: Floats, sequences: list[Sequence], load: Load) -> tuple[float, float]:
+        """Tokens a second at the best that can be expected, and how many tokens the seconds of one more in the pass are worth.
+
+        All slots that drafts are expected to fill, the surest first; every prefix of that order is evaluated.
+        """
+        order = numpy.argsort(-survival, axis=None)
+        weights = share.ravel()[order]
+        slots = numpy.concatenate([[0.0], weights.cumsum()])
+        gain = numpy.concatenate([[0.0], (weights * survival.ravel()[order]).cumsum()])
+        count = len(sequences)
+        seconds = self._pass_seconds(slots, sequences, load)
+        drafting = self.costs.drafter.seconds(Drafting(1, 0, count)) + slots * self.costs.drafter.per_token
+        seconds[1:] += drafting[1:]
+        rate = (count + gain) / seconds
+        best = int(rate.argmax())
+        here = slots[best] + numpy.array([0.0, float(count)])
+        near = self._pass_seconds(here, sequences, load)
+        price = float(rate[best])
+        return price, price * max(0.0, float(near[1] - near[0])) / count
+
+    def _worth(self, sequences: list[Sequence], share: Floats, survival: Floats, price: float, spare: float) -> list[int]:
+        """How far each sequence's draft is expected to pay: 0 where it is not."""
+        drafter, count = self.costs.drafter, len(sequences)
+        gains = (share * numpy.maximum(0.0, survival - spare)).sum(2)  # [n, depths]
+        reached = share.sum(2)
+        each = price * (drafter.per_step / count + drafter.per_token)
+        paying = gains > each * reached
+        depths = numpy.where(paying.any(1), paying.shape[1] - paying[:, ::-1].argmax(1), 0)
+        lengths = []
+        for number, sequence in enumerate(sequences):
+            depth, kept = int(depths[number]), self._of(sequence)
+            missed = price * drafter.per_unread * self._missed(sequence) / min(_HORIZON, max(1, sequence.max_draft_tokens))
+            cost = price * drafter.per_sequence + missed + float(each * reached[number, :depth].sum())
+            pays = float(gains[number, :depth].sum()) > cost * (1.0 if kept.awake else _WAKING)
+            kept.awake = depth > 0 and pays
+            lengths.append(min(self.longest, sequence.max_draft_tokens, depth + 1) if kept.awake else 0)
+        return lengths
+
+    def _maybe_probe(self, able: list[tuple[Sequence, int]], rooms: list[int], lengths: list[int], load: Load) -> None:
+        """Where nobody drafts, one sequence does, as often as a hundredth of the time pays for it."""
+        sequence, at = min(able, key=lambda each: (self._missed(each[0]), each[0].id))
+        length = min(_PROBE_LENGTH, rooms[at])
+        cost = self.costs.drafter.seconds(Drafting(length, length, 1, self._missed(sequence)))
+        both = self._pass_seconds(numpy.array([0.0, float(length)]), [sequence], load)
+        cost += max(0.0, float(both[1] - both[0]))
+        if self._savings >= cost:
+            self._savings -= cost
+            lengths[at] = length
+            self._step.probes.add(sequence.id)
+        self._savings = min(self._savings, _SAVED_PROBES * cost)
+
+    def _begin(self, sequences: list[Sequence], lengths: list[int]) -> None:
+        """Note who is asked, and what their drafter has to read for it."""
+        for sequence, length in zip(sequences, lengths, strict=True):
+            if length:
+                self._step.lengths[sequence.id] = length
+                self._step.unread += self._missed(sequence)
+                self._of(sequence).read = len(sequence.tokens)
+
+    # -- after drafting
+
+    def trim(self, sequences: list[Sequence], drafts: list[Draft], load: Load) -> list[Cut]:
+        step = self._step
+        survival = [self.trust.corrected(draft.survival, sequence.id) for sequence, draft in zip(sequences, drafts, strict=True)]
+        for sequence, found in zip(sequences, survival, strict=True):
+            if asked := step.lengths.get(sequence.id, 0):
+                self._of(sequence).outlook.record(found, asked, _OWN_MEMORY)
+                self._ground.record(found, asked, _GROUND_MEMORY)
+        written = [len(draft) for draft in drafts]
+        step.work = Drafting(max(written, default=0), sum(written), len(step.lengths), step.unread)
+        kept = self._kept(sequences, survival, load)
+        return self._cuts(sequences, survival, kept, load)
+
+    def _kept(self, sequences: list[Sequence], survival: Seq[Seq[float]], load: Load) -> list[int]:
+        """How many tokens of each draft pay: every prefix of all slots, the surest first, is evaluated."""
+        kept = [0] * len(sequences)
+        slots = sorted(
+            (-(2.0 if sequence.id in self._step.probes else value), depth, number)
+            for number, (sequence, found) in enumerate(zip(sequences, survival, strict=True))
+            for depth, value in enumerate(found)
+        )
+        if not slots:
+            return kept
+        gains = numpy.concatenate([[0.0], numpy.cumsum([-negative for negative, _, _ in slots])])
+        seconds = self._pass_seconds(numpy.arange(len(slots) + 1.0), sequences, load)
+        best = int((gains - self._step.price * seconds).argmax())
+        probed = sum(len(found) for sequence, found in zip(sequences, survival, strict=True) if sequence.id in self._step.probes)
+        for _, _, number in slots[: max(best, probed)]:
+            kept[number] += 1
+        return kept
+
+    def _cuts(self, sequences: list[Sequence], survival: Seq[Seq[float]], kept: list[int], load: Load) -> list[Cut]:
+        step, total = self._step, sum(kept)
+        drafting = self.costs.drafter.seconds(step.work) / max(1, len(step.lengths)) if step.work else 0.0
+        both = self._pass_seconds(numpy.array([0.0, float(total)]), sequences, load)
+        each = float(both[1] - both[0]) / max(1, total)
+        cuts = []
+        for sequence, found, length in zip(sequences, survival, kept, strict=True):
+            asked = sequence.id in step.lengths
+            if sequence.id in step.probes:
+                reason = "probe"
+            elif length:
+                reason = "pays"
+            else:
+                reason = "nothing drafted" if asked and not found else "does not pay"
+            cuts.append(Cut(length, sum(found[:length]), length * each + (drafting if asked else 0.0), reason))
+        return cuts
+
+    # -- what came of it
+
+    def observe(self, rounds: list[Round]) -> None:
+        first = rounds[0]
+        seconds = first.step_verify_seconds + first.step_other_seconds
+        fed = sum(each.fed for each in rounds)
+        if fed:
+            self.costs.target.observe(PassSample(fed, sum(each.fed * each.start for each in rounds), seconds))
+        if self._step.lengths and self._step.work is not None:
+            self.costs.drafter.observe(DraftSample(self._step.work, max(1e-9, first.step_draft_seconds)))
+        self._savings += _PROBES * (seconds + first.step_draft_seconds)
+        for each in rounds:
+            self._learn(each)
+
+    def forget(self, sequence: Sequence) -> None:
+        self._drafted.pop(sequence.id, None)
+        self.trust.forget(sequence.id)
+
+    def _learn(self, happened: Round) -> None:
+        """Score the drafted tokens, up to the first that was wrong. After the end of a text nobody knows what would have come."""
+        for depth, estimate in enumerate(conditionals(happened.survival[: len(happened.drafted)])):
+            hit = depth < happened.accepted
+            if not hit and happened.finish_reason:
+                return
+            self.trust.record(estimate, hit, happened.sequence_id)
+            if not hit:
+                return
+
+    # -- sums
+
+    def _of(self, sequence: Sequence) -> _Drafted:
+        if sequence.id not in self._drafted:
+            self._drafted[sequence.id] = _Drafted(Outlook(max(1, self.longest)))
+        return self._drafted[sequence.id]
+
+    def _missed(self, sequence: Sequence) -> int:
+        """Tokens that the drafter has not been shown yet."""
+        return max(0, len(sequence.tokens) - self._of(sequence).read)
+
+    def _pass_seconds(self, slots: Floats, sequences: list[Sequence], load: Load) -> Floats:
+        """A pass with so many drafted tokens beside what is fed anyway."""
+        far = sum(len(sequence.tokens) for sequence in sequences) / max(1, len(sequences))
+        return self.costs.target.seconds(load.tokens + slots, load.reach + slots * far)

@@ -1,0 +1,235 @@
+"""What a step costs: seconds of the target's pass and of drafting, fitted to samples, refreshed while serving.
+
+Pure arithmetic. It neither runs nor times anything: samples come from a first measurement (`engine/profile.py`) and from
+every Round after it, so that a machine that gets busier, or a longer context, is followed.
+
+    costs = Costs.fit(passes, drafts); costs.target.seconds(tokens=numpy.arange(1, 9), reach=400); costs.drafter.seconds(Drafting(4, 16, 1))
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from statistics import median
+from typing import Any
+
+import numpy
+from numpy.typing import ArrayLike, NDArray
+
+Floats = NDArray[numpy.float64]
+
+# Numbers of tokens that a pass is priced at; between them it is interpolated. Fine where a step of the staircase is a large share.
+_GRID = numpy.array([1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 40, 48, 64, 96, 128, 192, 256, 512, 1024, 4096], numpy.float64)
+_GUESS = (0.02, 0.0005)  # seconds of a pass and of a token in it, where nothing was measured
+_SURPRISE = 2.0  # a sample counts as at most so many times, or such a part of, what was expected: one hiccup is no trend
+_DRIFT_PACE, _PLACE_PACE = 0.1, 0.15
+_REFIT_EVERY, _RECENT = 16, 96
+
+
+@dataclass(frozen=True)
+class PassSample:
+    """One pass of the target, with all else that a step does but drafting: tokens fed, the sum over them of how far each looks
+    back, seconds."""
+
+    tokens: int
+    reach: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Drafting:
+    """The work of one proposal: the most tokens guessed for a sequence, those for all, the sequences, and tokens to be read
+    first that the drafter has not seen."""
+
+    steps: int
+    tokens: int
+    sequences: int
+    unread: int = 0
+
+    @property
+    def features(self) -> Floats:
+        return numpy.array([self.steps, self.tokens, self.sequences, self.unread], numpy.float64)
+
+
+@dataclass(frozen=True)
+class DraftSample:
+    work: Drafting
+    seconds: float
+
+
+class PassCost:
+    """Seconds of a pass by its tokens, a staircase that never falls, and by how far they look back.
+
+    Online, a drift common to all sizes follows the machine, and each size keeps a correction of its own. What is not monotone in
+    samples is noise, and would make tokens look as if they cost less than nothing: it is evened out.
+    """
+
+    def __init__(self, seconds: Floats, per_reach: float) -> None:
+        self.table, self.per_reach = seconds, per_reach
+        self.drift = 0.0  # natural logarithms of factors
+        self.places = numpy.zeros(len(_GRID))
+        self._even()
+
+    @classmethod
+    def fit(cls, samples: Sequence[PassSample]) -> PassCost:
+        """Medians by number of tokens; beyond the largest measured the last slope goes on. Without samples, a guess."""
+        if not samples:
+            return cls(_GUESS[0] + _GUESS[1] * _GRID, 0.0)
+        per_reach = _slope_by_reach(samples)
+        by_tokens: dict[int, list[float]] = {}
+        for sample in samples:
+            by_tokens.setdefault(sample.tokens, []).append(max(1e-9, sample.seconds - per_reach * sample.reach))
+        known = numpy.array(sorted(by_tokens), numpy.float64)
+        seconds = numpy.array([median(by_tokens[int(tokens)]) for tokens in known])
+        table = numpy.interp(_GRID, known, seconds)
+        if len(known) > 1:
+            slope = max(0.0, (seconds[-1] - seconds[-2]) / (known[-1] - known[-2]))
+            table = numpy.where(_GRID > known[-1], seconds[-1] + slope * (_GRID - known[-1]), table)
+        return cls(table, per_reach)
+
+    def seconds(self, tokens: ArrayLike, reach: ArrayLike = 0.0) -> Floats:
+        """For each number of tokens, with how far they look back together."""
+        base = numpy.interp(tokens, _GRID, self._stairs)
+        result: Floats = (base + self.per_reach * numpy.asarray(reach, numpy.float64)) * numpy.exp(self.drift)
+        return result
+
+    def observe(self, sample: PassSample) -> None:
+        ratio = sample.seconds / float(self.seconds(sample.tokens, sample.reach))
+        surprise = float(numpy.log(min(max(ratio, 1 / _SURPRISE), _SURPRISE)))
+        self.drift += _DRIFT_PACE * surprise
+        # The rest belongs to this size alone: shared by the two places that it lies between.
+        above = int(min(max(numpy.searchsorted(_GRID, sample.tokens), 1), len(_GRID) - 1))
+        share = float(min(max((sample.tokens - _GRID[above - 1]) / (_GRID[above] - _GRID[above - 1]), 0.0), 1.0))
+        self.places[above - 1] += _PLACE_PACE * (1 - share) * surprise
+        self.places[above] += _PLACE_PACE * share * surprise
+        self._even()
+
+    @property
+    def now(self) -> Floats:
+        """Seconds at each place of the grid, as it stands, with nothing to look back at."""
+        result: Floats = self._stairs * numpy.exp(self.drift)
+        return result
+
+    def _even(self) -> None:
+        self._stairs = _rising(self.table * numpy.exp(self.places))
+
+
+def _rising(values: Floats) -> Floats:
+    """The non-decreasing sequence that is nearest in the least squares (pool adjacent violators)."""
+    pools: list[tuple[float, int]] = []  # mean, and how many values share it
+    for value in values.tolist():
+        mean, count = value, 1
+        while pools and pools[-1][0] > mean:
+            before, held = pools.pop()
+            mean, count = (before * held + mean * count) / (held + count), held + count
+        pools.append((mean, count))
+    return numpy.repeat([mean for mean, _ in pools], [count for _, count in pools])
+
+
+def _slope_by_reach(samples: Sequence[PassSample]) -> float:
+    """Seconds for each position looked back at: the median over sizes that were measured at several reaches."""
+    by_tokens: dict[int, list[PassSample]] = {}
+    for sample in samples:
+        by_tokens.setdefault(sample.tokens, []).append(sample)
+    slopes = []
+    for same in by_tokens.values():
+        near, far = min(s.reach for s in same), max(s.reach for s in same)
+        if far > near:
+            rise = median(s.seconds for s in same if s.reach == far) - median(s.seconds for s in same if s.reach == near)
+            slopes.append(rise / (far - near))
+    return max(0.0, median(slopes)) if slopes else 0.0
+
+
+class DraftCost:
+    """Seconds of a proposal, linear in its steps, tokens, sequences and unread tokens, none of which can cost less than nothing.
+
+    Refitted now and then to the latest samples and, as long as there are few, to those it began with.
+    """
+
+    def __init__(self, samples: Iterable[DraftSample] = ()) -> None:
+        self._recent: deque[DraftSample] = deque(samples, maxlen=_RECENT)
+        self._since = 0
+        self.rates = numpy.zeros(4)
+        self._refit()
+
+    def seconds(self, work: Drafting) -> float:
+        return float(work.features @ self.rates)
+
+    @property
+    def per_step(self) -> float:
+        return float(self.rates[0])
+
+    @property
+    def per_token(self) -> float:
+        return float(self.rates[1])
+
+    @property
+    def per_sequence(self) -> float:
+        return float(self.rates[2])
+
+    @property
+    def per_unread(self) -> float:
+        return float(self.rates[3])
+
+    @property
+    def samples(self) -> list[DraftSample]:
+        return list(self._recent)
+
+    def observe(self, sample: DraftSample) -> None:
+        self._recent.append(sample)
+        self._since += 1
+        # The first ones count at once: what is new, or much dearer than was thought, must not be asked sixteen times.
+        if self._since >= _REFIT_EVERY or len(self._recent) < 4 or sample.seconds > 3 * self.seconds(sample.work):
+            self._refit()
+
+    def _refit(self) -> None:
+        self._since = 0
+        if self._recent:
+            features = numpy.stack([sample.work.features for sample in self._recent])
+            seconds = numpy.array([sample.seconds for sample in self._recent])
+            # Relative errors count: a proposal that reads a prompt must not decide what a single guess costs.
+            scale = 1 / numpy.maximum(seconds, 1e-7)
+            self.rates = _non_negative(features * scale[:, None], numpy.ones(len(seconds)))
+
+
+def _non_negative(a: Floats, b: Floats, sweeps: int = 60) -> Floats:
+    """The x >= 0 that minimises |a x - b|^2, by coordinate descent; columns that say little keep to nothing."""
+    size = numpy.sqrt((a * a).sum(0)) + 1e-30
+    a = a / size
+    gram, wanted = a.T @ a + 1e-6 * numpy.eye(a.shape[1]), a.T @ b
+    x = numpy.zeros(a.shape[1])
+    for _ in range(sweeps):
+        for i in range(len(x)):
+            x[i] = max(0.0, x[i] + (wanted[i] - gram[i] @ x) / gram[i, i])
+    return x / size
+
+
+@dataclass
+class Costs:
+    """What one target and its drafter cost on this machine, at the moment."""
+
+    target: PassCost = field(default_factory=lambda: PassCost.fit([]))
+    drafter: DraftCost = field(default_factory=DraftCost)
+
+    @classmethod
+    def fit(cls, passes: Sequence[PassSample], drafts: Sequence[DraftSample]) -> Costs:
+        return cls(PassCost.fit(passes), DraftCost(drafts))
+
+    def to_dict(self) -> dict[str, Any]:
+        """As it stands, refreshed: JSON that `from_dict` reads."""
+        return {
+            "tokens": _GRID.tolist(),
+            "seconds": self.target.now.tolist(),
+            "seconds_per_reach": self.target.per_reach * float(numpy.exp(self.target.drift)),
+            "drafts": [{**asdict(sample.work), "seconds": sample.seconds} for sample in self.drafter.samples],
+        }
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Costs:
+        """Raises ValueError or KeyError for what `to_dict` has not made."""
+        table = numpy.interp(_GRID, numpy.array(data["tokens"], numpy.float64), numpy.array(data["seconds"], numpy.float64))
+        if not (numpy.isfinite(table).all() and (table > 0).all()):
+            raise ValueError("seconds: all must be above 0")
+        drafts = [DraftSample(Drafting(**{n: v for n, v in each.items() if n != "seconds"}), each["seconds"]) for each in data["drafts"]]
+        return cls(PassCost(table, float(data["seconds_per_reach"])), DraftCost(drafts))

@@ -1,0 +1,166 @@
+"""Measures what passes and drafts cost on this machine, once, before the first request; kept in covey's cache.
+
+A few seconds: passes of several sizes over rows that hold nothing of sense, and drafts along a text that the target writes. What
+is found only has to be about right, for the controller refreshes it from every step. Knows nothing of how lengths are chosen.
+
+    costs = costs_of(served, key={"target": "smollm2", ...}, longest=8, max_num_seqs=8)
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import time
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from covey.config.environment import cache_dir
+from covey.control import Controller, Cut, Load
+from covey.cost import Costs, Drafting, DraftSample, PassSample
+from covey.engine.engine import Engine
+from covey.engine.served import Served
+from covey.sampling_params import SamplingParams
+from covey.types import Draft, Round, Sequence, Work
+
+log = logging.getLogger(__name__)
+
+_FORMAT = 1
+_PASSES_SECONDS, _DRAFTS_SECONDS = 3.0, 1.5
+_LENGTHS = (0, 1, 2, 4, 8)
+_NEAR, _FAR = 64, 1024  # positions that a row looks back at
+_REPETITIONS = 3
+_DRAFTED_TOKENS = 12
+_KEPT_FROM = 0.5  # seconds: what is measured faster is not worth keeping
+_TEXT = (
+    "In autumn the birds gather above the fields and fly south together. Each of them watches its neighbours, and nobody leads for "
+    "long. How do they find their way? Explain it in a few sentences, then write a list of what they need on the journey."
+)
+
+
+def costs_of(served: Served, key: dict[str, Any], longest: int, max_num_seqs: int) -> Costs:
+    """The costs that were kept under this key, or that are measured now. key: all that they depend on, as JSON."""
+    place = cache_dir() / "profiles" / f"{_digest(key)}.json"
+    if (kept := _load(place)) is not None:
+        return kept
+    began = time.monotonic()
+    try:
+        costs = Costs.fit(_passes(served, longest, max_num_seqs), _drafts(served, longest, max_num_seqs))
+    except Exception:  # whatever is wrong with the target, its requests will say
+        log.warning("the costs of %s could not be measured; they are learned while serving", served.name, exc_info=True)
+        return Costs()
+    took = time.monotonic() - began
+    log.info("measured the costs of %s in %.1f s", served.name, took)
+    if took >= _KEPT_FROM:
+        _save(place, key, costs)
+    return costs
+
+
+def _digest(key: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps({**key, "format": _FORMAT}, sort_keys=True).encode()).hexdigest()[:24]
+
+
+def _load(place: Path) -> Costs | None:
+    """None where there is nothing, or nothing readable: it is measured anew."""
+    try:
+        return Costs.from_dict(json.loads(place.read_text("utf-8"))["costs"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _save(place: Path, key: dict[str, Any], costs: Costs) -> None:
+    """A cache that cannot be written to costs time, not the service."""
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        partial = place.with_name(f".{place.name}.{os.getpid()}.partial")
+        partial.write_text(json.dumps({"key": key, "costs": costs.to_dict()}, indent=1) + "\n", "utf-8")
+        partial.replace(place)
+    except OSError as error:
+        log.warning("the measured costs could not be kept in %s (%s); they are measured again next time", place.parent, error)
+
+
+def _passes(served: Served, longest: int, max_num_seqs: int) -> list[PassSample]:
+    """Passes of several numbers of sequences and drafted tokens, the small ones first, until all are measured or the time is up."""
+    counts = [count for count in (1, 2, 4, 8, 16, 32) if count <= max_num_seqs]
+    lengths = [length for length in _LENGTHS if length <= longest]
+    far = min(_FAR, served.max_model_len - longest - 2)
+    cells = list(product(counts, [_NEAR], lengths))
+    cells[len(lengths) : len(lengths)] = [(1, far, length) for length in lengths if far > 2 * _NEAR]
+    samples: list[PassSample] = []
+    deadline = time.monotonic() + _PASSES_SECONDS
+    for count, reach, length in cells:
+        for repetition in range(_REPETITIONS + 1):
+            if time.monotonic() > deadline:
+                return samples
+            sample = _pass(served, count, min(reach, served.max_model_len - longest - 2), length)
+            if sample is not None and repetition:  # the first pass of a size touches new memory, and is no measure
+                samples.append(sample)
+    return samples
+
+
+def _pass(served: Served, count: int, reach: int, length: int) -> PassSample | None:
+    """One pass of `count` sequences, each of one token and a draft; None where the cache has no room for them."""
+    target = served.target
+    sequences = [Sequence(-1 - number, (0,) * (reach + 1), SamplingParams(temperature=0), target=served.name) for number in range(count)]
+    for sequence in sequences:
+        target.start(sequence)
+    try:
+        if reach < 0 or not all(target.rows.reserve(target.rows[s.id], reach + 1 + length) for s in sequences):
+            return None
+        for sequence in sequences:
+            target.rows[sequence.id].length = reach  # as if it had been read: what stands there does not change what it costs
+        drafts = [Draft(reach + 1, s.prefix_id, (0,) * length, (1.0,) * length) for s in sequences]
+        works = [Work(sequence, reach, 1, draft) for sequence, draft in zip(sequences, drafts, strict=True)]
+        began = time.perf_counter()
+        target.verify(works)
+        return PassSample(count * (1 + length), count * (1 + length) * reach, time.perf_counter() - began)
+    finally:
+        for sequence in sequences:
+            target.stop(sequence)
+
+
+class _Sweep(Controller):
+    """Has drafts of several lengths made, one after another, and none verified; notes what they cost."""
+
+    def __init__(self, longest: int) -> None:
+        self.lengths = [length for length in (longest, 1, max(1, longest // 2)) if length]
+        self.samples: list[DraftSample] = []
+        self._step = 0
+        self._read: dict[int, int] = {}
+        self._work: Drafting | None = None
+
+    def plan(self, sequences: list[Sequence], load: Load) -> list[int]:
+        self._step += 1
+        length = self.lengths[self._step % len(self.lengths)]
+        return [min(length, sequence.max_draft_tokens) for sequence in sequences]
+
+    def trim(self, sequences: list[Sequence], drafts: list[Draft], load: Load) -> list[Cut]:
+        asked = [sequence for sequence in sequences if sequence.max_draft_tokens]
+        written = [len(draft) for draft in drafts]
+        unread = sum(len(sequence.tokens) - self._read.get(sequence.id, 0) for sequence in asked)
+        self._read.update((sequence.id, len(sequence.tokens)) for sequence in asked)
+        self._work = Drafting(max(written, default=0), sum(written), len(asked), unread) if asked else None
+        return [Cut(0) for _ in drafts]
+
+    def observe(self, rounds: list[Round]) -> None:
+        if self._work is not None:
+            self.samples.append(DraftSample(self._work, max(1e-9, rounds[0].step_draft_seconds)))
+            self._work = None
+
+
+def _drafts(served: Served, longest: int, max_num_seqs: int) -> list[DraftSample]:
+    """Drafts along texts that the target writes, for one sequence and then for several."""
+    sweep = _Sweep(longest)
+    engine = Engine(served.engine.pipeline, sweep, max_num_seqs, served.engine.scheduler.prefill_chunk)
+    deadline = time.monotonic() + _DRAFTS_SECONDS
+    ids = served.tokenizer.encode(_TEXT)[: max(1, min(_NEAR, served.max_model_len // 2))]
+    params = SamplingParams(max_tokens=_DRAFTED_TOKENS, ignore_eos=True, temperature=0)
+    for count in (1, min(4, max_num_seqs)):
+        for number in range(count):
+            engine.add(served.generations(ids[number:] or ids, params, lambda event: None)[0])
+        while engine.busy and time.monotonic() < deadline:
+            engine.step()
+    engine.end_all("abort")
+    return sweep.samples

@@ -1,0 +1,124 @@
+"""How probable it is that a drafted token survives: a drafter's own estimates, corrected by how they came true; and what to expect of
+drafts that are not written yet.
+
+Pure counting, with no model. `Trust` corrects what a draft says of itself; `Outlook` remembers how sure drafts of a sequence lately
+were at each depth, which is what a length is planned from.
+
+    trust.corrected(draft_survival, sequence_id); trust.record(conditional=0.9, hit=False, sequence_id=7)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import numpy
+from numpy.typing import NDArray
+
+Floats = NDArray[numpy.float64]
+
+_KINDS = 10  # of estimates
+_CLASSES = numpy.array([0.03, 0.08, 0.15, 0.25, 0.4, 0.55, 0.7, 0.85, 0.95])  # borders of classes of survival
+NUM_CLASSES = len(_CLASSES) + 1
+
+
+def conditionals(survival: Sequence[float]) -> list[float]:
+    """The probability of each token, if all before it are right."""
+    return [min(1.0, after / before) if before > 0 else 0.0 for before, after in pairwise((1.0, *survival))]
+
+
+@dataclass
+class Trust:
+    """Estimates corrected by how often such estimates came true, with this drafter at large and in each sequence.
+
+    prior_trials: how many trials the drafter's own word weighs, for each class of estimate and in each sequence. memory: a trial
+    weighs 1 - 1/memory of the next one.
+    """
+
+    prior_trials: float = 8.0
+    memory: float = 256.0
+    own_memory: float = 32.0
+    _hits: list[float] = field(default_factory=lambda: [0.0] * _KINDS)
+    _expected: list[float] = field(default_factory=lambda: [0.0] * _KINDS)
+    _trials: list[float] = field(default_factory=lambda: [0.0] * _KINDS)
+    _own: dict[int, tuple[float, float]] = field(default_factory=dict)  # by sequence: hits, and hits expected
+
+    def of(self, estimate: float, sequence_id: int) -> float:
+        """The corrected probability of a token, if all before it are right."""
+        fared, expected = self._own.get(sequence_id, (0.0, 0.0))
+        own = (fared + self.prior_trials) / (expected + self.prior_trials)
+        return min(0.999, self._at_large(estimate) * own)
+
+    def corrected(self, survival: Sequence[float], sequence_id: int) -> list[float]:
+        """The survival of a draft, corrected; it never rises."""
+        alive, found = 1.0, []
+        for estimate in conditionals(survival):
+            alive *= self.of(estimate, sequence_id)
+            found.append(alive)
+        return found
+
+    def record(self, estimate: float, hit: bool, sequence_id: int) -> None:
+        """A token that was estimated like this, after others that were right, was accepted or not."""
+        fared, expected = self._own.get(sequence_id, (0.0, 0.0))
+        keep = 1 - 1 / self.own_memory
+        self._own[sequence_id] = (fared * keep + hit, expected * keep + self._at_large(estimate))
+        kind, keep = _kind(estimate), 1 - 1 / self.memory
+        self._hits[kind] = self._hits[kind] * keep + hit
+        self._expected[kind] = self._expected[kind] * keep + estimate
+        self._trials[kind] = self._trials[kind] * keep + 1
+
+    def forget(self, sequence_id: int) -> None:
+        self._own.pop(sequence_id, None)
+
+    def _at_large(self, estimate: float) -> float:
+        """Shifted by what such estimates were wrong by, so that within a class they keep their order."""
+        kind = _kind(estimate)
+        off = (self._hits[kind] - self._expected[kind]) / (self._trials[kind] + self.prior_trials)
+        return min(0.999, max(0.001, estimate + off))
+
+
+def _kind(estimate: float) -> int:
+    return min(_KINDS - 1, max(0, int(estimate * _KINDS)))
+
+
+class Outlook:
+    """How drafts turn out: for each depth, how often a draft gets there, and with which survival.
+
+    Of one sequence, on the ground of what is known at large. Depth 0 is a draft's first token.
+    """
+
+    def __init__(self, depths: int) -> None:
+        self.mass = numpy.zeros((depths, NUM_CLASSES))
+        self.value = numpy.zeros((depths, NUM_CLASSES))
+        self.trials = numpy.zeros(depths)
+
+    @classmethod
+    def hopeful(cls, depths: int, rate: float = 0.6, trials: float = 4.0) -> Outlook:
+        """What is believed before anything was drafted: every token right with this probability."""
+        outlook = cls(depths)
+        for depth in range(depths):
+            survival = rate ** (depth + 1)
+            kind = int(numpy.searchsorted(_CLASSES, survival, side="right"))
+            outlook.mass[depth, kind], outlook.value[depth, kind], outlook.trials[depth] = trials, trials * survival, trials
+        return outlook
+
+    def record(self, survival: Sequence[float], asked: int, memory: float) -> None:
+        """A draft of at most `asked` tokens had this corrected survival; it may be shorter than what was asked for."""
+        keep = 1 - 1 / memory
+        self.mass[:asked] *= keep
+        self.value[:asked] *= keep
+        self.trials[:asked] = self.trials[:asked] * keep + 1
+        drafted = numpy.asarray(survival[:asked], numpy.float64)
+        if len(drafted):
+            depths, kinds = numpy.arange(len(drafted)), numpy.searchsorted(_CLASSES, drafted, side="right")
+            self.mass[depths, kinds] += 1
+            self.value[depths, kinds] += drafted
+
+    def on(self, ground: Outlook, weight: float) -> tuple[Floats, Floats]:
+        """Shares and their mean survival, each [depths, classes]; what is known at large weighs as `weight` drafts of its own."""
+        scale = (weight / numpy.maximum(ground.trials, 1e-9))[:, None]
+        mass = self.mass + scale * ground.mass
+        value = self.value + scale * ground.value
+        share = mass / (self.trials + weight)[:, None]
+        return share, value / numpy.maximum(mass, 1e-12)
