@@ -17,26 +17,34 @@ from typing import Any
 
 from covey import LLM, SamplingParams, provenance
 from covey.drafters import CollectiveDrafter, make_drafter
+from covey.drafters.apart import Apart
 from covey.drafters.guesser import Growing
 from covey.prompts import TaskPrompt, file_digest, read_prompts
 from covey.types import Draft, Drafter, Round, Sequence
 from covey.weights import POLICIES
 
 
+class Noted(Apart):
+    """A sequence vote that keeps what each member drafted, by sequence."""
+
+    own: dict[int, dict[int, Draft]]
+
+    def walk(self, draft: Growing, own: dict[int, Draft]) -> None:
+        self.own[draft.sequence.id] = own
+        super().walk(draft, own)
+
+
 class Noting(CollectiveDrafter):
-    """A sequence vote that notes, for every round, what each member would have had accepted, and the size of the tree of all drafts."""
+    """A collective that notes, for every round, what each member would have had accepted, and the size of the tree of all drafts."""
 
     def __init__(self, members: list[Drafter], **options: Any) -> None:
         super().__init__(members, vote="sequence", **options)
-        self.own: dict[int, dict[int, Draft]] = {}
+        self.voting = self.noted = Noted(self.members, self.ledger)
+        self.noted.own = {}
         self.rounds: list[tuple[list[int], int]] = []
 
-    def _walk(self, draft: Growing, own: dict[int, Draft]) -> None:
-        self.own[draft.sequence.id] = own
-        super()._walk(draft, own)
-
     def commit(self, sequence: Sequence, draft: Draft, accepted: int) -> None:
-        own = self.own.pop(sequence.id, {})
+        own = self.noted.own.pop(sequence.id, {})
         lengths = [_accepted(own[n], sequence) if n in own else 0 for n in range(len(self.members))]
         self.rounds.append((lengths, len({d.tokens[: i + 1] for d in own.values() for i in range(len(d))})))
         super().commit(sequence, draft, accepted)

@@ -155,7 +155,7 @@ def test_every_member_is_scored_up_to_the_first_wrong_token_of_the_vote(vote):
     assert draft.tokens == (7, 7)
     text.commit([7, 9, 5])
     collective.commit(text, draft, 1)
-    rates = collective._standings[0].rates
+    rates = collective.ledger.standings[0].rates
     assert rates.trials == pytest.approx([2, 1, 2], abs=0.1)  # old trials weigh a little less
     assert rates.of(2) > rates.of(0) > rates.of(1)
 
@@ -323,7 +323,7 @@ def test_a_collective_serves_several_targets_and_nothing_is_left(target, tiny, f
     params = SamplingParams(max_tokens=20, ignore_eos=True)
     with LLM(targets=targets, drafters=[drafter], **KIND) as llm:
         done = llm.generate(PROMPTS * 2, params, model=["a"] * 4 + ["b"] * 4, progress=False)
-        assert not drafter._standings
+        assert not drafter.ledger.standings
         nested = drafter.members[1].drafter
         assert nested.runner.rows.num_free == nested.runner.rows.num_blocks
     for name, texts in (("a", done[:4]), ("b", done[4:])):

@@ -100,8 +100,8 @@ class Guesser(Drafter):
         """The draft length, at most `length`, that can be drafted now."""
         return length
 
-    def unread(self, draft: Growing) -> int:
-        """How many tokens must be read before this guess that the last one did not need."""
+    def unread(self, sequence: Sequence, written: int = 0) -> int:
+        """How many tokens it must read to guess after so many written ones, that are no part of what a guess costs."""
         return 0
 
     def learn(self, sequence: Sequence, evidence: Any, token: int) -> None:
