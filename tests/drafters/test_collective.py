@@ -10,6 +10,7 @@ import torch
 
 from covey import LLM, SamplingParams
 from covey.drafters import CollectiveDrafter, ModelDrafter, NestedDrafter, SuffixDrafter
+from covey.drafters.collective import VOTES
 from covey.drafters.guesser import Growing, Guess, Guesser
 from covey.drafters.records import Records
 from covey.errors import CoveyError, UnsupportedError
@@ -60,7 +61,7 @@ def members(target, folders, tiny):
 
 
 @pytest.mark.parametrize("options", [{}, {"temperature": 0.9, "seed": 3, "repetition_penalty": 1.2}], ids=["greedy", "sampled"])
-@pytest.mark.parametrize("vote", ["token", "sequence"])
+@pytest.mark.parametrize("vote", VOTES)
 @pytest.mark.parametrize(
     ("count", "weights"), [*((3, policy) for policy in POLICIES), (1, "confidence"), (2, "log_odds"), (5, "confidence")]
 )
@@ -146,7 +147,7 @@ def test_a_sequence_vote_takes_one_members_own_draft():
     assert draft.votes == (("whole (8, 2, 3)", "whole (8, 2, 4)"),) * 2 + (("whole (8, 2, 3)",),)
 
 
-@pytest.mark.parametrize("vote", ["token", "sequence"])
+@pytest.mark.parametrize("vote", VOTES)
 def test_every_member_is_scored_up_to_the_first_wrong_token_of_the_vote(vote):
     """The text goes 7, 9: at the first position all are scored, at the second those that went on from 7."""
     collective = CollectiveDrafter([Whole(7, 7), Whole(8, 9), Whole(7, 9)], vote=vote, weights="log_odds", min_survival=0.0)
@@ -309,7 +310,7 @@ def test_what_cannot_be_a_collective_is_refused(target, tiny):
     one = SuffixDrafter()
     with pytest.raises(CoveyError, match="members=.*: give 1 to 8 drafters, each another object"):
         CollectiveDrafter([one, one])
-    with pytest.raises(CoveyError, match="vote='show of hands': vote must be one of token, sequence"):
+    with pytest.raises(CoveyError, match="vote='show of hands': vote must be one of token, mixture, sequence"):
         CollectiveDrafter([one], vote="show of hands")
     with pytest.raises(CoveyError, match="weights='heavy': weights must be one of uniform"):
         CollectiveDrafter([one], weights="heavy")

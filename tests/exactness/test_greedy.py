@@ -86,7 +86,7 @@ def check(case: Case, tiny, reference) -> None:
                 ModelDrafter(str(tiny(family, seed=1, layers=1)), dtype=dtype, device="cpu"),
                 *([] if family in NO_NESTED_DRAFT else [untrained_draft(str(path), "self", dtype)]),
             ],
-            vote="sequence" if length == 9 else "token",
+            vote={4: "token", 1: "mixture", 9: "sequence"}[length],
         ),
         "wrong": lambda: ScriptedDrafter(texts, wrong_every=1),
         "right": lambda: ScriptedDrafter(texts),

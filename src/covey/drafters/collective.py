@@ -1,7 +1,8 @@
 """Many drafters, one draft: members guess, a weighted vote decides, and one draft is verified, however many voted.
 
-Two ways to vote. *token*: in lockstep, all members go on from what was voted so far (`lockstep.py`). *sequence*: each member
-drafts alone, and the heaviest path through the tree of their drafts is taken (`apart.py`). Every member is scored on the verified
+Three ways to vote. *token*: in lockstep, all members go on from what was voted so far (`lockstep.py`). *mixture*: likewise, but members'
+distributions are mixed, and the token is the mixture's own choice (`elections.py`). *sequence*: each member drafts alone, and the
+heaviest path through the tree of their drafts is taken (`apart.py`). Every member is scored on the verified
 text, whoever won (`ledger.py`).
 
     LLM("smollm2", drafters=["suffix:smollm2", "nested:draft"])      # a token vote of the two
@@ -18,7 +19,7 @@ from typing import Any, Protocol
 
 from covey.drafters.apart import Apart
 from covey.drafters.economy import Economy
-from covey.drafters.elections import Plurality
+from covey.drafters.elections import Election, Mixture, Plurality
 from covey.drafters.guesser import Growing
 from covey.drafters.ledger import Ledger
 from covey.drafters.lockstep import Lockstep
@@ -28,7 +29,7 @@ from covey.errors import CoveyError
 from covey.types import Draft, Drafter, Host, Round, Sequence
 from covey.weights import POLICIES, Policy
 
-VOTES = ("token", "sequence")
+VOTES = ("token", "mixture", "sequence")
 MOST_MEMBERS = 8
 
 
@@ -43,14 +44,14 @@ class Voting(Protocol):
 class CollectiveDrafter(Drafter):
     """A drafter made of drafters.
 
-    members: one to eight, each another object. vote: "token" or "sequence". weights: a policy, or the name of one:
+    members: one to eight, each another object. vote: "token", "mixture" or "sequence". weights: a policy, or the name of one:
     uniform, multiplicative (Smurfs), hedge, log_odds, confidence. min_survival: a voted draft ends before the token with which the
-    estimated probability of being right so far falls under this; see SuffixDrafter. thrifty: in a token vote, ask dear members
+    estimated probability of being right so far falls under this; see SuffixDrafter. thrifty: in lockstep, ask dear members
     only where that pays; False asks everybody everywhere. state: a file that the members' records are kept in from one process
     to the next. clock: what time is measured with.
 
-    Survival is learned online: by who was for a token and how sure the surest of them was. Raises CoveyError for members, vote
-    or weights that cannot be.
+    Survival is learned online: by who was for a token, and how sure the surest of them was or how probable it is in the mixture.
+    Raises CoveyError for members, vote or weights that cannot be.
     """
 
     def __init__(
@@ -84,7 +85,10 @@ class CollectiveDrafter(Drafter):
         if vote == "sequence":
             self.voting = Apart(self.members, self.ledger)
         else:
-            self.voting = Lockstep(self.members, self.ledger, Plurality(), thrifty, clock)
+            election: Election = Mixture() if vote == "mixture" else Plurality()
+            for member in self.members:
+                member.tell_likely(election.wants_likely)
+            self.voting = Lockstep(self.members, self.ledger, election, thrifty, clock)
 
     @property
     def bytes_per_token(self) -> int:

@@ -18,11 +18,16 @@ from covey.types import Draft, Drafter, Sequence
 
 @dataclass(frozen=True)
 class Guess:
-    """A token, the estimated probability that it is right if all before it are, and what the estimate rests on (the guesser's own)."""
+    """A token, the estimated probability that it is right if all before it are, and what the estimate rests on (the guesser's own).
+
+    likely: the likeliest tokens with the probabilities that the guesser gives them, of all that the request's sampling leaves; told
+    where `Guesser.tells_likely` asks for it, and by those that know.
+    """
 
     token: int
     probability: float
     evidence: Any = None
+    likely: tuple[tuple[int, float], ...] = ()
 
 
 @dataclass
@@ -81,10 +86,11 @@ class Guesser(Drafter):
     """A drafter that drafts by guessing one token after another. Subclass it: only `guess` must be written.
 
     min_survival: alone, it ends a draft before the token with which the estimated probability of being right so far falls
-    under this.
+    under this. tells_likely: whether guesses are to say which tokens are how likely, for a mixture.
     """
 
     min_survival = 0.0
+    tells_likely = False
 
     def __init__(self) -> None:
         self._open: dict[int, Growing] = {}  # by sequence: the last draft, until it is settled

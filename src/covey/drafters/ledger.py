@@ -24,11 +24,12 @@ _CLASSES = 12  # of estimates, for how often elected tokens come true
 
 @dataclass(frozen=True)
 class Cast:
-    """A member's guess at one position, and its estimate that it is right."""
+    """A member's guess at one position, its estimate that it is right, and which tokens it finds how likely, where it says so."""
 
     member: int
     token: int
     estimate: float
+    likely: tuple[tuple[int, float], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -93,7 +93,7 @@ class Lockstep:
         for (ballot, _, kind), guess in zip(wanted, guesses, strict=True):
             self.ledger.standings[ballot.draft.sequence.id].times[number] += 1
             if guess is not None:
-                self._count(ballot, Cast(number, guess.token, guess.probability), kind)
+                self._count(ballot, Cast(number, guess.token, guess.probability, guess.likely), kind)
 
     def _count(self, ballot: _Ballots, cast: Cast, kind: int) -> None:
         """Elect anew with one more guess, and note what that changed."""

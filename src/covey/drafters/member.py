@@ -48,6 +48,11 @@ class Member:
         del self._failures[what]
         return done
 
+    def tell_likely(self, wanted: bool) -> None:
+        """Whether its guesses are to say which tokens are how likely."""
+        if self.guesser is not None:
+            self.guesser.tells_likely = wanted
+
     def guesses(self, drafts: list[Growing]) -> list[Guess | None]:
         """What it expects next in each of its drafts."""
         if self.guesser is None:

@@ -248,7 +248,7 @@ class NestedDrafter(Stepwise):
                     unsure.append(draft)
                 else:
                     evidence = _Evidence(stage, choice.token, estimate)
-                    found[draft.sequence.id] = Guess(choice.token, confidence.corrected(stage, estimate), evidence)
+                    found[draft.sequence.id] = Guess(choice.token, confidence.corrected(stage, estimate), evidence, choice.likely)
             if not unsure:
                 break
             deeper = unsure
@@ -262,7 +262,8 @@ class NestedDrafter(Stepwise):
             last |= self._run(stage, behind)
             behind = [draft for draft in behind if self._depths[draft.sequence.id].cached[stage] < draft.start + len(draft.tokens)]
         logits = self.runner.logits(torch.stack([last[draft.sequence.id] for draft in growing]))
-        return weigh_choices(self.fit(logits, growing[0].sequence), [Position(d.sequence, tuple(d.tokens)) for d in growing])
+        positions = [Position(draft.sequence, tuple(draft.tokens)) for draft in growing]
+        return weigh_choices(self.fit(logits, growing[0].sequence), positions, self.tells_likely)
 
     def _run(self, stage: int, growing: list[Growing]) -> dict[int, Tensor]:
         """One pass over what a stage has not seen of each draft; by sequence what it leaves at the last position, [H].
