@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -29,9 +30,9 @@ class Noted(Apart):
 
     own: dict[int, dict[int, Draft]]
 
-    def walk(self, draft: Growing, own: dict[int, Draft]) -> None:
+    def walk(self, draft: Growing, own: dict[int, Draft], path: tuple[int, ...]) -> None:
         self.own[draft.sequence.id] = own
-        super().walk(draft, own)
+        super().walk(draft, own, path)
 
 
 class Noting(CollectiveDrafter):
@@ -39,7 +40,7 @@ class Noting(CollectiveDrafter):
 
     def __init__(self, members: list[Drafter], **options: Any) -> None:
         super().__init__(members, vote="sequence", **options)
-        self.voting = self.noted = Noted(self.members, self.ledger)
+        self.voting = self.noted = Noted(self.members, self.ledger, thrifty=False, clock=time.perf_counter)
         self.noted.own = {}
         self.rounds: list[tuple[list[int], int]] = []
 

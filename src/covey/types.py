@@ -87,8 +87,9 @@ class Draft:
     """Proposed tokens for the positions start, start + 1, ... of one sequence.
 
     survival[i] estimates the probability that tokens[: i + 1] are all accepted; it never rises along the draft. votes[i] names
-    those members of a collective that were for tokens[i], and records says how often each member was right in this sequence
-    lately; both are empty for a drafter that is no collective.
+    those members of a collective that were for tokens[i], records says how often each member was right in this sequence
+    lately, and asked how many guesses (or whole drafts) each was asked for, 0 for one that rested; all are empty for a drafter that is
+    no collective.
     """
 
     start: int
@@ -98,6 +99,7 @@ class Draft:
     source: str = ""
     votes: tuple[tuple[str, ...], ...] = ()
     records: tuple[tuple[str, float], ...] = ()
+    asked: tuple[tuple[str, int], ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.survival) != len(self.tokens):
@@ -118,7 +120,7 @@ class Draft:
         """The first `length` tokens of this draft."""
         if length >= len(self.tokens):
             return self
-        kept = self.tokens[:length], self.survival[:length], self.source, self.votes[:length], self.records
+        kept = self.tokens[:length], self.survival[:length], self.source, self.votes[:length], self.records, self.asked
         return Draft(self.start, self.prefix_id, *kept)
 
 
@@ -142,7 +144,7 @@ class Round:
     planned is the cap k that the controller gave; drafted the tokens sent to the target; accepted how many of them
     were committed; tokens everything committed (empty while a prompt is still being prefilled). The step_* fields
     describe the whole step and are equal for all its rounds: sequences and tokens in the target's pass, and the
-    seconds of drafting, verifying and everything else. votes and records: see Draft.
+    seconds of drafting, verifying and everything else. votes, records and asked: see Draft.
     """
 
     step: int
@@ -166,6 +168,7 @@ class Round:
     target: str = ""
     votes: tuple[tuple[str, ...], ...] = ()
     records: tuple[tuple[str, float], ...] = ()
+    asked: tuple[tuple[str, int], ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)

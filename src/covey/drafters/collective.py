@@ -46,7 +46,7 @@ class CollectiveDrafter(Drafter):
 
     members: one to eight, each another object. vote: "token", "mixture" or "sequence". weights: a policy, or the name of one:
     uniform, multiplicative (Smurfs), hedge, log_odds, confidence. min_survival: a voted draft ends before the token with which the
-    estimated probability of being right so far falls under this; see SuffixDrafter. thrifty: in lockstep, ask dear members
+    estimated probability of being right so far falls under this; see SuffixDrafter. thrifty: ask dear members
     only where that pays; False asks everybody everywhere. state: a file that the members' records are kept in from one process
     to the next. clock: what time is measured with.
 
@@ -83,7 +83,7 @@ class CollectiveDrafter(Drafter):
             self.records.load(state)
         self.voting: Voting
         if vote == "sequence":
-            self.voting = Apart(self.members, self.ledger)
+            self.voting = Apart(self.members, self.ledger, thrifty, clock)
         else:
             election: Election = Mixture() if vote == "mixture" else Plurality()
             for member in self.members:

@@ -118,9 +118,9 @@ class Ledger:
         """The draft as it goes to the target, with what is to be told of it."""
         standing = self.standings[draft.sequence.id]
         records = tuple((name, standing.rates.of(number)) for number, name in enumerate(self.names))
-        return Draft(
-            draft.start, draft.sequence.prefix_id, tuple(draft.tokens), tuple(draft.survival), source, tuple(standing.votes), records
-        )
+        asked = tuple((name, standing.times[number]) for number, name in enumerate(self.names))
+        written = tuple(draft.tokens), tuple(draft.survival), source, tuple(standing.votes), records, asked
+        return Draft(draft.start, draft.sequence.prefix_id, *written)
 
     def settle(self, sequence: Sequence) -> None:
         """Score every guess up to the first position where what was voted is wrong."""

@@ -17,8 +17,6 @@ from covey.drafters.guesser import Growing
 from covey.drafters.ledger import Asked, Cast, Ledger, Voted
 from covey.drafters.member import Member, Whole
 
-LITTLE = 8  # tokens that are read along with a guess at no cost to speak of
-
 
 @dataclass
 class _Ballots:
@@ -83,12 +81,12 @@ class Lockstep:
             ballot.heard = True
         if not wanted:
             return
-        behind = max(member.unread(own) for _, own, _ in wanted)
+        laden = any(member.laden(own.sequence, len(own.tokens)) for _, own, _ in wanted)
         began = self.clock()
         guesses = member.guesses([own for _, own, _ in wanted])
         # What a whole draft cost was spent when it was made. A member with a text to catch up with costs less next time, which is soon:
         # until one is measured without, it is asked everywhere.
-        if member.guesser is not None and behind <= LITTLE:
+        if member.guesser is not None and not laden:
             economy.spent(number, self.clock() - began, len(wanted))
         for (ballot, _, kind), guess in zip(wanted, guesses, strict=True):
             self.ledger.standings[ballot.draft.sequence.id].times[number] += 1

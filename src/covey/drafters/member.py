@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from covey.drafters.guesser import Growing, Guess, Guesser
-from covey.types import Draft, Drafter
+from covey.types import Draft, Drafter, Sequence
 
 log = logging.getLogger(__name__)
 
 _FAILURES_BEFORE_REST = 3
+_LITTLE = 8  # tokens that are read along with a guess at no cost to speak of
 
 
 class Member:
@@ -60,10 +61,9 @@ class Member:
         guesses: list[Guess | None] = self.call("ask", [None] * len(drafts), drafts)
         return guesses
 
-    def unread(self, draft: Growing) -> int:
-        """How many tokens it must read before its next guess that are no part of what a guess costs."""
-        behind: int = self.call("unread", 0, draft.sequence, len(draft.tokens)) if self.guesser is not None else 0
-        return behind
+    def laden(self, sequence: Sequence, written: int = 0) -> bool:
+        """Whether it has so much to read before a guess that the time this one takes says nothing of the next."""
+        return self.guesser is not None and bool(self.call("unread", 0, sequence, written) > _LITTLE)
 
 
 @dataclass

@@ -110,6 +110,7 @@ class Engine:
                 target=sequence.target,
                 votes=work.draft.votes,
                 records=work.draft.records,
+                asked=work.draft.asked,
             )
             generation = self._generations[sequence.id]
             generation.record(happened)
