@@ -38,7 +38,7 @@ class Sequence:
 
     seed is already mixed from the request's seed, its prompt and the index of the completion (see noise.py), so
     that no two sequences share noise. end_ids are the tokens that end this sequence. target is the name of the target that
-    writes it.
+    writes it. kind is the kind of work that records are kept by: unless it is given, the request's label.
     """
 
     id: int
@@ -52,8 +52,10 @@ class Sequence:
     prefix_id: int = 0
     finish_reason: FinishReason | None = None
     target: str = ""
+    kind: str = ""
 
     def __post_init__(self) -> None:
+        self.kind = self.kind or self.params.label
         if not self.tokens:
             self.commit(self.prompt)
 

@@ -84,7 +84,7 @@ class Ledger:
 
     def begin(self, sequence: Sequence) -> None:
         """A sequence starts from what its kind of request showed."""
-        prior = self.records.of(sequence.target, sequence.params.label)
+        prior = self.records.of(sequence.target, sequence.kind)
         self.standings[sequence.id] = Standing(self.policy.begin(prior), HitRates(prior))
 
     def end(self, sequence: Sequence) -> None:
@@ -134,7 +134,7 @@ class Ledger:
             for cast in casts:
                 standing.weights.record(cast.member, cast.token == token, cast.estimate)
                 standing.rates.record(cast.member, cast.token == token)
-                self.records.record(sequence.target, sequence.params.label, cast.member, cast.token == token)
+                self.records.record(sequence.target, sequence.kind, cast.member, cast.token == token)
             table.record(kind, elected == token)
         for asked in standing.asked:
             if asked.place < len(known):
