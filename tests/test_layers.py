@@ -32,6 +32,7 @@ HEIGHT = {name: height for height, names in enumerate(LAYERS) for name in names}
 # Third-party packages that only one part of covey may import.
 OWNERS = {
     "transformers": {"model", "train"},
+    "peft": {"train"},
     "fastapi": {"server"},
     "uvicorn": {"server"},
     "vllm": {"vllm_plugin"},
