@@ -24,7 +24,7 @@ LAYERS = (
     ("pipeline",),
     ("engine",),
     ("llm",),
-    ("train", "calibrate", "bench", "store", "advise", "server", "vllm_plugin"),
+    ("train", "calibrate", "plot", "bench", "store", "advise", "server", "vllm_plugin"),
     ("cli",),
     ("__main__",),
 )
