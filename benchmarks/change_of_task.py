@@ -3,9 +3,9 @@
     python benchmarks/change_of_task.py --prompts dev.jsonl.gz --drafters suffix:smollm2,nested:smollm2 --tasks code,summarization
 
 Each conversation has two turns, the first of one task and the second of another, as messages of one chat; the second starts from the
-records that the first left. The best member of a turn is the one whose record is best when it ends. Where that is another one than
-before, rounds are counted until its record passes all others' for the first time, and until it does so for good. Everybody is asked
-everywhere, so that everybody is scored. The last line printed is one JSON document.
+records that the first left. The best member of a turn is the one whose record is best in the mean over its rounds. Where that is another
+one than before, rounds are counted until its record passes all others'; where it never does, all rounds of the turn. Everybody is
+asked everywhere, so that everybody is scored. The last line printed is one JSON document.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
-from statistics import median
+from statistics import fmean, median
 from typing import Any
 
 from covey import LLM, SamplingParams, provenance
@@ -42,19 +42,18 @@ def best(happened: Round) -> str:
     return max(happened.records, key=lambda record: record[1])[0]
 
 
+def means(rounds: list[Round]) -> dict[str, float]:
+    """Each member's record in the mean over rounds."""
+    return {name: fmean(dict(happened.records)[name] for happened in rounds) for name, _ in rounds[0].records}
+
+
 def followed(turns: list[list[Round]]) -> dict[str, Any]:
     """Who was best in which turn, and after how many rounds of the second that showed."""
-    before, after = best(turns[0][-1]), best(turns[1][-1])
-    leaders = [best(happened) for happened in turns[1]]
-    others = [number for number, name in enumerate(leaders) if name != after]
-    return {
-        "before": before,
-        "after": after,
-        "rounds": len(leaders),
-        "until_first": leaders.index(after) if before != after else None,
-        "until_for_good": (others[-1] + 1 if others else 0) if before != after else None,
-        "records": [dict(turns[0][-1].records), dict(turns[1][-1].records)],
-    }
+    records = [means(rounds) for rounds in turns]
+    before, after = (max(record, key=lambda name: record[name]) for record in records)
+    leads = [best(happened) == after for happened in turns[1]]
+    until = leads.index(True) if True in leads else len(leads)
+    return {"before": before, "after": after, "rounds": len(leads), "until": until if before != after else None, "records": records}
 
 
 def main() -> None:
@@ -83,7 +82,7 @@ def main() -> None:
             rounds = converse(llm, turns, params)
             if all(rounds):
                 conversations.append({"prompts": [turn.id for turn in turns], **followed(rounds)})
-    changed = [each for each in conversations if each["until_first"] is not None]
+    changed = [each for each in conversations if each["until"] is not None]
     document = {
         "made": provenance.now(),
         "command": provenance.command(),
@@ -93,8 +92,7 @@ def main() -> None:
         "prompts_sha256": file_digest(given.prompts),
         "conversations": len(conversations),
         "changes": len(changed),
-        "median_rounds_until_first": median(each["until_first"] for each in changed) if changed else None,
-        "median_rounds_until_for_good": median(each["until_for_good"] for each in changed) if changed else None,
+        "median_rounds": median(each["until"] for each in changed) if changed else None,
         "each": conversations,
     }
     print(json.dumps(document))

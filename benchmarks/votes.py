@@ -1,4 +1,4 @@
-"""What a vote is worth: every policy and both votes against each member alone, against verifying everybody's draft, and an oracle.
+"""What a vote is worth: every policy and every vote against each member alone, against verifying everybody's draft, and an oracle.
 
     python benchmarks/votes.py --prompts dev.jsonl.gz --drafters suffix,suffix:smollm2,nested:draft --limit 2 --json votes.json
 
@@ -19,6 +19,7 @@ from typing import Any
 from covey import LLM, SamplingParams, provenance
 from covey.drafters import CollectiveDrafter, make_drafter
 from covey.drafters.apart import Apart
+from covey.drafters.collective import VOTES
 from covey.drafters.guesser import Growing
 from covey.prompts import TaskPrompt, file_digest, read_prompts
 from covey.types import Draft, Drafter, Round, Sequence
@@ -122,8 +123,8 @@ def main() -> None:
     for name in names:  # alone, but under the same rule of ending a draft
         runs[name] = (lambda name=name: [CollectiveDrafter([make_drafter(name)], min_survival=given.min_survival)], False)
     for policy in POLICIES:
-        runs[f"token vote, {policy}"] = (collective(vote="token", weights=policy), False)
-        runs[f"sequence vote, {policy}"] = (collective(vote="sequence", weights=policy), False)
+        for vote in VOTES:
+            runs[f"{vote} vote, {policy}"] = (collective(vote=vote, weights=policy), False)
     runs["noted"] = (lambda: [Noting(members(), weights="uniform", min_survival=0.0)], True)
     results = {}
     for name, (make, noting) in runs.items():

@@ -44,6 +44,6 @@ def test_rounds_are_counted_until_the_new_best_leads():
     def rounds(*rates):
         return [replace(ROUND, records=(("a", 0.5), ("b", rate))) for rate in rates]
 
-    found = followed([rounds(0.1, 0.2), rounds(0.3, 0.6, 0.4, 0.6, 0.7)])
-    assert (found["before"], found["after"], found["until_first"], found["until_for_good"]) == ("a", "b", 1, 3)
-    assert followed([rounds(0.7), rounds(0.8)])["until_first"] is None
+    found = followed([rounds(0.1, 0.2), rounds(0.3, 0.4, 0.6, 0.6, 0.9)])
+    assert (found["before"], found["after"], found["until"], found["rounds"]) == ("a", "b", 2, 5)
+    assert followed([rounds(0.7), rounds(0.8)])["until"] is None
