@@ -46,7 +46,7 @@ def _draw_records(axes: Any, rounds: Sequence[Round], names: list[str], at: list
         points = [(x, dict(each.records)[name]) for x, each in zip(at, rounds, strict=False) if name in dict(each.records)]
         axes.plot([x for x, _ in points], [rate for _, rate in points], label=name)
     axes.set(ylabel="record: lately right", ylim=(0, 1))
-    axes.legend(fontsize=8, loc="upper right")
+    axes.legend(fontsize=8, loc="best")
 
 
 def _draw_asked(axes: Any, rounds: Sequence[Round], names: list[str], at: list[int]) -> None:
@@ -67,7 +67,7 @@ def _draw_lengths(axes: Any, rounds: Sequence[Round], at: list[int]) -> None:
     axes.plot(xs, counts, ".", color="lightgrey", label="a round")
     axes.plot(xs, [sum(few) / len(few) for few in recent], color="black", label=f"mean of the last {_WINDOW}")
     axes.set(xlabel="tokens written", ylabel="accepted length", ylim=(0, None))
-    axes.legend(fontsize=8, loc="upper right")
+    axes.legend(fontsize=8, loc="best")
 
 
 def _mark_turns(figures: tuple[Any, ...], rounds: Sequence[Round], at: list[int]) -> None:
