@@ -1,4 +1,4 @@
-"""What a vote is worth: every policy and both votes against each member alone, against verifying everybody's draft, and an oracle.
+"""What a vote is worth: every policy and every vote against each member alone, against verifying everybody's draft, and an oracle.
 
     python benchmarks/votes.py --prompts dev.jsonl.gz --drafters suffix,suffix:smollm2,nested:draft --limit 2 --json votes.json
 
@@ -11,32 +11,42 @@ from __future__ import annotations
 
 import argparse
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from covey import LLM, SamplingParams, provenance
 from covey.drafters import CollectiveDrafter, make_drafter
+from covey.drafters.apart import Apart
+from covey.drafters.collective import VOTES
 from covey.drafters.guesser import Growing
 from covey.prompts import TaskPrompt, file_digest, read_prompts
 from covey.types import Draft, Drafter, Round, Sequence
 from covey.weights import POLICIES
 
 
+class Noted(Apart):
+    """A sequence vote that keeps what each member drafted, by sequence."""
+
+    own: dict[int, dict[int, Draft]]
+
+    def walk(self, draft: Growing, own: dict[int, Draft], path: tuple[int, ...]) -> None:
+        self.own[draft.sequence.id] = own
+        super().walk(draft, own, path)
+
+
 class Noting(CollectiveDrafter):
-    """A sequence vote that notes, for every round, what each member would have had accepted, and the size of the tree of all drafts."""
+    """A collective that notes, for every round, what each member would have had accepted, and the size of the tree of all drafts."""
 
     def __init__(self, members: list[Drafter], **options: Any) -> None:
         super().__init__(members, vote="sequence", **options)
-        self.own: dict[int, dict[int, Draft]] = {}
+        self.voting = self.noted = Noted(self.members, self.ledger, thrifty=False, clock=time.perf_counter)
+        self.noted.own = {}
         self.rounds: list[tuple[list[int], int]] = []
 
-    def _walk(self, draft: Growing, own: dict[int, Draft]) -> None:
-        self.own[draft.sequence.id] = own
-        super()._walk(draft, own)
-
     def commit(self, sequence: Sequence, draft: Draft, accepted: int) -> None:
-        own = self.own.pop(sequence.id, {})
+        own = self.noted.own.pop(sequence.id, {})
         lengths = [_accepted(own[n], sequence) if n in own else 0 for n in range(len(self.members))]
         self.rounds.append((lengths, len({d.tokens[: i + 1] for d in own.values() for i in range(len(d))})))
         super().commit(sequence, draft, accepted)
@@ -113,8 +123,8 @@ def main() -> None:
     for name in names:  # alone, but under the same rule of ending a draft
         runs[name] = (lambda name=name: [CollectiveDrafter([make_drafter(name)], min_survival=given.min_survival)], False)
     for policy in POLICIES:
-        runs[f"token vote, {policy}"] = (collective(vote="token", weights=policy), False)
-        runs[f"sequence vote, {policy}"] = (collective(vote="sequence", weights=policy), False)
+        for vote in VOTES:
+            runs[f"{vote} vote, {policy}"] = (collective(vote=vote, weights=policy), False)
     runs["noted"] = (lambda: [Noting(members(), weights="uniform", min_survival=0.0)], True)
     results = {}
     for name, (make, noting) in runs.items():

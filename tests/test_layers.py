@@ -24,7 +24,7 @@ LAYERS = (
     ("pipeline",),
     ("engine",),
     ("llm",),
-    ("train", "calibrate", "bench", "store", "advise", "server", "vllm_plugin"),
+    ("train", "calibrate", "plot", "bench", "store", "advise", "server", "vllm_plugin"),
     ("cli",),
     ("__main__",),
 )
@@ -32,6 +32,7 @@ HEIGHT = {name: height for height, names in enumerate(LAYERS) for name in names}
 # Third-party packages that only one part of covey may import.
 OWNERS = {
     "transformers": {"model", "train"},
+    "peft": {"train"},
     "fastapi": {"server"},
     "uvicorn": {"server"},
     "vllm": {"vllm_plugin"},

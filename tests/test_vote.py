@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from covey.vote import Ballot, Standing, heaviest_path, winner
+from covey.vote import Ballot, Opinion, Standing, heaviest_path, mixture, winner
 
 
 def test_the_heaviest_token_wins_not_the_heaviest_voter():
@@ -33,6 +33,14 @@ def test_ties_are_decided(ballots, token):
 def test_nobody_is_no_vote():
     with pytest.raises(ValueError, match="ballots is empty"):
         winner([])
+
+
+def test_a_mixture_is_the_weighted_mean_of_what_is_said():
+    mixed = mixture([Opinion(3.0, ((5, 0.5), (7, 0.4))), Opinion(1.0, ((8, 0.6), (7, 0.4)))])
+    assert mixed == pytest.approx({5: 0.375, 7: 0.4, 8: 0.15})
+    assert mixture([Opinion(0.0, ((5, 0.5),)), Opinion(0.0, ((6, 1.0),))]) == {5: 0.25, 6: 0.5}
+    with pytest.raises(ValueError, match="opinions is empty"):
+        mixture([])
 
 
 def test_the_heaviest_path_is_one_members_own_draft():

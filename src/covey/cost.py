@@ -85,12 +85,12 @@ class PassCost:
         table = numpy.interp(_GRID, known, seconds)
         if len(known) > 1:
             slope = max(0.0, (seconds[-1] - seconds[-2]) / (known[-1] - known[-2]))
-            table = numpy.where(_GRID > known[-1], seconds[-1] + slope * (_GRID - known[-1]), table)
+            table = numpy.where(known[-1] < _GRID, seconds[-1] + slope * (_GRID - known[-1]), table)
         return cls(table, per_reach)
 
     def seconds(self, tokens: ArrayLike, reach: ArrayLike = 0.0) -> Floats:
         """For each number of tokens, with how far they look back together."""
-        base = numpy.interp(tokens, _GRID, self._stairs)
+        base = numpy.interp(numpy.asarray(tokens, numpy.float64), _GRID, self._stairs)
         result: Floats = (base + self.per_reach * numpy.asarray(reach, numpy.float64)) * numpy.exp(self.drift)
         return result
 
@@ -99,7 +99,7 @@ class PassCost:
         surprise = float(numpy.log(min(max(ratio, 1 / _SURPRISE), _SURPRISE)))
         self.drift += _DRIFT_PACE * surprise
         # The rest belongs to this size alone: shared by the two places that it lies between.
-        above = int(min(max(numpy.searchsorted(_GRID, sample.tokens), 1), len(_GRID) - 1))
+        above = min(max(int(numpy.searchsorted(_GRID, sample.tokens)), 1), len(_GRID) - 1)
         share = float(min(max((sample.tokens - _GRID[above - 1]) / (_GRID[above] - _GRID[above - 1]), 0.0), 1.0))
         self.places[above - 1] += _PLACE_PACE * (1 - share) * surprise
         self.places[above] += _PLACE_PACE * share * surprise

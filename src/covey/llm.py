@@ -19,7 +19,7 @@ from typing import Any
 from covey.engine.engine import Engine
 from covey.engine.generation import Event, Generation
 from covey.engine.progress import Progress
-from covey.engine.served import Served
+from covey.engine.served import Served, kind_of_work
 from covey.engine.statistics import Statistics
 from covey.engine.system import System
 from covey.engine.worker import Worker
@@ -188,7 +188,8 @@ class LLM(_Front):
         encoded = [to.encode(prompt) for to, prompt in zip(served, many, strict=True)]
         show = len(many) > 1 and sys.stderr.isatty() if progress is None else progress
         with Progress(sum(p.n for p in each), show) as bar:
-            made = [to.generations(ids, p, bar.listen) for to, ids, p in zip(served, encoded, each, strict=True)]
+            kinds = [kind_of_work(prompt, p) for prompt, p in zip(many, each, strict=True)]
+            made = [to.generations(ids, p, bar.listen, k) for to, ids, p, k in zip(served, encoded, each, kinds, strict=True)]
             self._run([(to.engine, g) for to, request in zip(served, made, strict=True) for g in request])
         return [_completion(g, i) for i, request in enumerate(made) for g in request]
 
@@ -199,7 +200,7 @@ class LLM(_Front):
             raise CoveyError(f"n={params.n}: stream gives one completion; use generate, or stream n times")
         events: list[Event] = []
         served = self.served(model)
-        (generation,) = served.generations(served.encode(prompt), params, events.append)
+        (generation,) = served.generations(served.encode(prompt), params, events.append, kind_of_work(prompt, params))
         return self._stream(served.engine, generation, events)
 
     def _stream(self, engine: Engine, generation: Generation, events: list[Event]) -> Iterator[Chunk]:
@@ -308,7 +309,7 @@ class AsyncLLM(_Front):
             with contextlib.suppress(RuntimeError):  # the loop may be closed by the time an abort is through
                 loop.call_soon_threadsafe(arrived.put_nowait, event)
 
-        generations += served.generations(served.encode(prompt), params, listen)
+        generations += served.generations(served.encode(prompt), params, listen, kind_of_work(prompt, params))
         request_id = generations[0].sequence.request_id
         unfinished = len(generations)
         self._worker.add(served.engine, generations)

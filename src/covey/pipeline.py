@@ -26,8 +26,8 @@ _FAILURES_BEFORE_REST = 3
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one round gave: the works as verified, the whole drafts before they were trimmed and how they were, a verdict for each work that was
-    complete, and the seconds it took."""
+    """What one round gave: the works as verified, the whole drafts, how these were cut, a verdict for each work that was complete,
+    and the seconds it took."""
 
     works: list[Work]
     proposed: list[Draft]

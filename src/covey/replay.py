@@ -229,4 +229,3 @@ def _add(result: Replayed, rounds: list[Round]) -> None:
         result.tokens += len(each.tokens)
         result.lengths[len(each.drafted)] = result.lengths.get(len(each.drafted), 0) + 1
     result.steps.append((len(rounds), sum(len(each.drafted) for each in rounds) / len(rounds)))
-

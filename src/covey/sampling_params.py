@@ -35,7 +35,7 @@ class SamplingParams:
     stop strings count before so many tokens. logprobs: None for none, 0 for the chosen token's, m for the m best
     too; of the target's distribution before any processing. speculation: {"num_tokens": k} caps the draft length
     of this request; 0 is plain decoding. label: the kind of work, in the caller's own words; a collective keeps its members'
-    records by it.
+    records by it, and without one by the system prompt, if there is one.
 
     Raises ValueError naming field, value and range.
     """

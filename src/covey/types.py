@@ -38,7 +38,7 @@ class Sequence:
 
     seed is already mixed from the request's seed, its prompt and the index of the completion (see noise.py), so
     that no two sequences share noise. end_ids are the tokens that end this sequence. target is the name of the target that
-    writes it.
+    writes it. kind is the kind of work that records are kept by: unless it is given, the request's label.
     """
 
     id: int
@@ -52,8 +52,10 @@ class Sequence:
     prefix_id: int = 0
     finish_reason: FinishReason | None = None
     target: str = ""
+    kind: str = ""
 
     def __post_init__(self) -> None:
+        self.kind = self.kind or self.params.label
         if not self.tokens:
             self.commit(self.prompt)
 
@@ -87,8 +89,9 @@ class Draft:
     """Proposed tokens for the positions start, start + 1, ... of one sequence.
 
     survival[i] estimates the probability that tokens[: i + 1] are all accepted; it never rises along the draft. votes[i] names
-    those members of a collective that were for tokens[i], and records says how often each member was right in this sequence
-    lately; both are empty for a drafter that is no collective.
+    those members of a collective that were for tokens[i], records says how often each member was right in this sequence
+    lately, and asked how many guesses (or whole drafts) each was asked for, 0 for one that rested; all are empty for a drafter that is
+    no collective.
     """
 
     start: int
@@ -98,6 +101,7 @@ class Draft:
     source: str = ""
     votes: tuple[tuple[str, ...], ...] = ()
     records: tuple[tuple[str, float], ...] = ()
+    asked: tuple[tuple[str, int], ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.survival) != len(self.tokens):
@@ -118,7 +122,7 @@ class Draft:
         """The first `length` tokens of this draft."""
         if length >= len(self.tokens):
             return self
-        kept = self.tokens[:length], self.survival[:length], self.source, self.votes[:length], self.records
+        kept = self.tokens[:length], self.survival[:length], self.source, self.votes[:length], self.records, self.asked
         return Draft(self.start, self.prefix_id, *kept)
 
 
@@ -144,7 +148,7 @@ class Round:
     draft, which begins with what was sent; survival is that of all of it. gain, cost and reason are the controller's: the
     drafted tokens that it expected to be accepted, the seconds that it expected them to add to the step, and why it sent so
     many. The step_* fields describe the whole step and are equal for all its rounds: sequences and tokens in the target's
-    pass, and the seconds of drafting, verifying and everything else. votes and records: see Draft.
+    pass, and the seconds of drafting, verifying and everything else. votes, records and asked: see Draft.
     """
 
     step: int
@@ -168,6 +172,7 @@ class Round:
     target: str = ""
     votes: tuple[tuple[str, ...], ...] = ()
     records: tuple[tuple[str, float], ...] = ()
+    asked: tuple[tuple[str, int], ...] = ()
     proposed: tuple[int, ...] = ()
     gain: float = 0.0
     cost: float = 0.0

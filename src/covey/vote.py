@@ -1,9 +1,11 @@
 """The vote: how several members' guesses become one draft.
 
-Pure. Token by token the heaviest token wins; whole sequences are merged into a prefix tree, from whose root the heaviest
-child is followed, so that one path is verified however many members voted (Smurfs, SC'25; the rule for ties is ours).
+Pure. Token by token the heaviest token wins, or members' distributions are mixed; whole sequences are merged into a prefix tree,
+from whose root the heaviest child is followed, so that one path is verified however many members voted (Smurfs, SC'25; the rule for
+ties is ours).
 Knows nothing of drafters or of where weights come from.
 
+    mixture([Opinion(1.0, ((5, 0.6), (7, 0.3))), Opinion(1.0, ((8, 0.7), (7, 0.3)))])     # 7 is nobody's favourite, but 0.3
     winner([Ballot(5, 1.2), Ballot(7, 0.8), Ballot(7, 0.9)]).token      # 7
     heaviest_path([(5, 6), (7, 8)], [Standing(1.0), Standing(2.0)])     # (7, 8)
 """
@@ -30,6 +32,14 @@ class Elected:
     token: int
     supporters: tuple[int, ...]
     share: float
+
+
+@dataclass(frozen=True)
+class Opinion:
+    """A member's distribution over the next token, as far as it says, and what that counts for."""
+
+    weight: float
+    likely: tuple[tuple[int, float], ...]
 
 
 @dataclass(frozen=True)
@@ -61,6 +71,22 @@ def winner(ballots: Sequence[Ballot]) -> Elected:
     total = sum(sorted(ballot.weight for ballot in ballots))
     supporters = tuple(sorted(best, key=lambda n: (-ballots[n].weight, n)))
     return Elected(ballots[best[0]].token, supporters, standing(best)[0] / total if total > 0 else len(best) / len(ballots))
+
+
+def mixture(opinions: Sequence[Opinion]) -> dict[int, float]:
+    """The weighted mean of distributions, over all tokens that any of them names; equal weights where nobody has any.
+
+    What a distribution leaves unsaid stays so: the sum is at most 1. Raises ValueError where there is none.
+    """
+    if not opinions:
+        raise ValueError("opinions is empty: somebody must have one")
+    total = sum(opinion.weight for opinion in opinions)
+    mixed: dict[int, float] = {}
+    for opinion in opinions:
+        share = opinion.weight / total if total > 0 else 1 / len(opinions)
+        for token, probability in opinion.likely:
+            mixed[token] = mixed.get(token, 0.0) + share * probability
+    return mixed
 
 
 def heaviest_path(paths: Sequence[Sequence[int]], standings: Sequence[Standing]) -> list[Elected]:

@@ -35,6 +35,19 @@ def test_record_train_calibrate_draft(prompts, tiny):
     assert run("generate", "the birds", *target, "--drafters", "nested:d", "--max-tokens", "12").stdout == plain.stdout
 
 
+def test_a_specialist_is_trained_and_drafts(prompts, tiny):
+    pytest.importorskip("peft", reason="needs the extra `train`")
+    target = ("--target", str(tiny("llama", layers=4)), *CPU)
+    run("record", "--prompts", "train.jsonl", "--output", "r", *target, "--max-tokens", "12", "--top", "4", "--hidden")
+    run("train", "nested", "--recording", "r", "--output", "d", *target, "--kind", "self", "--layers", "1", "--exits", "1", "--steps", "2")
+    fine = ("--draft", "d", "--tasks", "a", "--rank", "2", "--unroll", "2", "--steps", "2", *CPU)
+    tuned = run("train", "specialist", "--recording", "r", "--output", "d-a", *fine)
+    assert tuned.stdout.startswith("d-a: agreement with the target on held-out text of a: exit 1 ")
+    assert "before: loss " in tuned.stderr
+    plain = run("generate", "the birds", *target, "--drafters", "none", "--max-tokens", "12")
+    assert run("generate", "the birds", *target, "--drafters", "suffix,nested:d-a", "--max-tokens", "12").stdout == plain.stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [

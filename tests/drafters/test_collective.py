@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from dataclasses import replace
 
 import pytest
@@ -10,12 +11,14 @@ import torch
 
 from covey import LLM, SamplingParams
 from covey.drafters import CollectiveDrafter, ModelDrafter, NestedDrafter, SuffixDrafter
+from covey.drafters.collective import VOTES
+from covey.drafters.economy import kind_of
 from covey.drafters.guesser import Growing, Guess, Guesser
 from covey.drafters.records import Records
 from covey.errors import CoveyError, UnsupportedError
 from covey.model.load import load
 from covey.model.nested import NestedDraft
-from covey.types import Draft, Drafter, Sequence
+from covey.types import Draft, Drafter, Round, Sequence
 from covey.weights import POLICIES
 from tests.drafters.test_economy import ROUND
 from tests.exactness.drafters import RandomDepths, ScriptedDrafter
@@ -39,7 +42,9 @@ def folders(target, tmp_path_factory):
 
 
 def generate(target, drafters, params, **options):
-    with LLM(target, drafters=drafters, num_speculative_tokens=4, max_num_seqs=3, prefill_chunk=16, controller="fixed", **KIND, **options) as llm:
+    with LLM(
+        target, drafters=drafters, num_speculative_tokens=4, max_num_seqs=3, prefill_chunk=16, controller="fixed", **KIND, **options
+    ) as llm:
         rounds = []
         llm.observe(rounds.append)
         done = llm.generate(PROMPTS, params, progress=False)
@@ -60,7 +65,7 @@ def members(target, folders, tiny):
 
 
 @pytest.mark.parametrize("options", [{}, {"temperature": 0.9, "seed": 3, "repetition_penalty": 1.2}], ids=["greedy", "sampled"])
-@pytest.mark.parametrize("vote", ["token", "sequence"])
+@pytest.mark.parametrize("vote", VOTES)
 @pytest.mark.parametrize(
     ("count", "weights"), [*((3, policy) for policy in POLICIES), (1, "confidence"), (2, "log_odds"), (5, "confidence")]
 )
@@ -146,7 +151,7 @@ def test_a_sequence_vote_takes_one_members_own_draft():
     assert draft.votes == (("whole (8, 2, 3)", "whole (8, 2, 4)"),) * 2 + (("whole (8, 2, 3)",),)
 
 
-@pytest.mark.parametrize("vote", ["token", "sequence"])
+@pytest.mark.parametrize("vote", VOTES)
 def test_every_member_is_scored_up_to_the_first_wrong_token_of_the_vote(vote):
     """The text goes 7, 9: at the first position all are scored, at the second those that went on from 7."""
     collective = CollectiveDrafter([Whole(7, 7), Whole(8, 9), Whole(7, 9)], vote=vote, weights="log_odds", min_survival=0.0)
@@ -155,7 +160,7 @@ def test_every_member_is_scored_up_to_the_first_wrong_token_of_the_vote(vote):
     assert draft.tokens == (7, 7)
     text.commit([7, 9, 5])
     collective.commit(text, draft, 1)
-    rates = collective._standings[0].rates
+    rates = collective.ledger.standings[0].rates
     assert rates.trials == pytest.approx([2, 1, 2], abs=0.1)  # old trials weigh a little less
     assert rates.of(2) > rates.of(0) > rates.of(1)
 
@@ -194,7 +199,8 @@ def test_a_draft_ends_where_it_is_unlikely_and_returns_when_it_would_succeed():
     assert lengths[-1] == 3
 
 
-def test_a_dear_member_that_wins_nothing_is_rested_and_one_that_does_is_asked():
+@pytest.mark.parametrize("vote", VOTES)
+def test_a_dear_member_that_wins_nothing_is_rested_and_one_that_does_is_asked(vote):
     """Costs by a clock of our own: the second member takes a second a guess, a token is worth one or four."""
     now = [0.0]
 
@@ -206,10 +212,12 @@ def test_a_dear_member_that_wins_nothing_is_rested_and_one_that_does_is_asked():
     asked = {}
     for token in (7, 8):
         first, slow = Says(7, estimate=0.5), Slow(token)
-        collective = CollectiveDrafter([first, slow], min_survival=0.0, clock=lambda: now[0])
+        collective = CollectiveDrafter([first, slow], vote=vote, min_survival=0.0, clock=lambda: now[0])
         text = sequence(1, 2)
         for _ in range(300):
+            before = len(slow.seen)
             draft = propose(collective, text, 1)
+            assert draft.asked == (("says 7", 1), (f"says {token}", len(slow.seen) - before))
             text.commit([8])
             collective.commit(text, draft, int(draft.tokens == (8,)))
             seconds = 2.0 if token == 7 else 8.0
@@ -220,9 +228,10 @@ def test_a_dear_member_that_wins_nothing_is_rested_and_one_that_does_is_asked():
     assert asked[8] > 250
 
 
-def test_without_thrift_everybody_is_asked_everywhere():
+@pytest.mark.parametrize("vote", VOTES)
+def test_without_thrift_everybody_is_asked_everywhere(vote):
     slow = Says(7)
-    collective = CollectiveDrafter([Says(7), slow], min_survival=0.0, thrifty=False)
+    collective = CollectiveDrafter([Says(7), slow], vote=vote, min_survival=0.0, thrifty=False)
     text = sequence(1, 2)
     for _ in range(100):
         collective.observe(replace(ROUND, step_verify_seconds=0.0, step_other_seconds=0.0))
@@ -230,6 +239,28 @@ def test_without_thrift_everybody_is_asked_everywhere():
         text.commit([8])
         collective.commit(text, draft, 0)
     assert len(slow.seen) == 100
+
+
+def test_a_whole_draft_is_worth_the_tokens_that_it_wins():
+    """The first drafts 7 9 9, the dear one 8 8 8 and is heavier; the text goes 8 8 5: two tokens won each time."""
+    collective = CollectiveDrafter([Whole(7, 9, 9), Whole(8, 8, 8)], vote="sequence", weights="log_odds", min_survival=0.0, thrifty=False)
+    text = sequence(1, 2)
+    for _ in range(60):
+        draft = propose(collective, text, 3)
+        text.commit([8, 8, 5])
+        collective.commit(text, draft, 2)
+    assert collective.economy("").gain(1, kind_of(0.5)) > 1.2
+    assert draft.asked == (("whole (7, 9, 9)", 1), ("whole (8, 8, 8)", 1))
+
+
+def test_who_was_asked_and_who_rested_stands_in_every_round(target, members):
+    chosen = [make() for make in list(members.values())[:3]]
+    _, rounds = generate(target, [CollectiveDrafter(chosen, vote="sequence")], SamplingParams(max_tokens=40, ignore_eos=True))
+    names = [member.name for member in chosen]
+    told = [r for r in rounds if r.asked]
+    assert told
+    assert all([name for name, _ in r.asked] == names and any(times for _, times in r.asked) for r in told)
+    assert all(Round.from_dict(json.loads(json.dumps(r.to_dict()))) == r for r in rounds)
 
 
 def test_records_are_kept_by_label_and_from_one_process_to_the_next(tmp_path):
@@ -309,7 +340,7 @@ def test_what_cannot_be_a_collective_is_refused(target, tiny):
     one = SuffixDrafter()
     with pytest.raises(CoveyError, match="members=.*: give 1 to 8 drafters, each another object"):
         CollectiveDrafter([one, one])
-    with pytest.raises(CoveyError, match="vote='show of hands': vote must be one of token, sequence"):
+    with pytest.raises(CoveyError, match="vote='show of hands': vote must be one of token, mixture, sequence"):
         CollectiveDrafter([one], vote="show of hands")
     with pytest.raises(CoveyError, match="weights='heavy': weights must be one of uniform"):
         CollectiveDrafter([one], weights="heavy")
@@ -323,7 +354,7 @@ def test_a_collective_serves_several_targets_and_nothing_is_left(target, tiny, f
     params = SamplingParams(max_tokens=20, ignore_eos=True)
     with LLM(targets=targets, drafters=[drafter], controller="fixed", **KIND) as llm:
         done = llm.generate(PROMPTS * 2, params, model=["a"] * 4 + ["b"] * 4, progress=False)
-        assert not drafter._standings
+        assert not drafter.ledger.standings
         nested = drafter.members[1].drafter
         assert nested.runner.rows.num_free == nested.runner.rows.num_blocks
     for name, texts in (("a", done[:4]), ("b", done[4:])):

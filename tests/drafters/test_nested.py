@@ -13,7 +13,7 @@ from covey.errors import CoveyError, UnsupportedError
 from covey.model.load import load
 from covey.model.nested import Calibration, NestedDraft, add_calibration
 from covey.model.target import LocalTarget
-from covey.types import Round
+from covey.types import Draft, Round
 from tests.exactness.drafters import RandomDepths
 
 KIND = {"dtype": "float64", "device": "cpu"}
@@ -49,7 +49,9 @@ def either(request, folder, self_folder):
 
 
 def generate(target, drafters, params, **options):
-    with LLM(target, drafters=drafters, num_speculative_tokens=4, max_num_seqs=3, prefill_chunk=16, controller="fixed", **KIND, **options) as llm:
+    with LLM(
+        target, drafters=drafters, num_speculative_tokens=4, max_num_seqs=3, prefill_chunk=16, controller="fixed", **KIND, **options
+    ) as llm:
         rounds = []
         llm.observe(rounds.append)
         done = llm.generate(PROMPTS, params, progress=False)
@@ -109,7 +111,9 @@ def test_a_self_draft_reads_the_targets_hidden_states_and_then_its_own(number, t
     whole = NestedDraft.load(self_folder, base)
     thresholds = tuple(1.0 if i < number else 0.0 for i in range(2))
     text, checked = list(PROMPTS[2]), 0
-    with LLM(target, drafters=[NestedDrafter(self_folder, thresholds=thresholds, **KIND)], prefill_chunk=16, controller="fixed", **KIND) as llm:
+    with LLM(
+        target, drafters=[NestedDrafter(self_folder, thresholds=thresholds, **KIND)], prefill_chunk=16, controller="fixed", **KIND
+    ) as llm:
         rounds: list[Round] = []
         llm.observe(rounds.append)
         llm.generate(text, SamplingParams(max_tokens=20, ignore_eos=True))
@@ -127,25 +131,33 @@ def test_a_self_draft_reads_the_targets_hidden_states_and_then_its_own(number, t
     assert checked > 10
 
 
-def test_what_was_read_of_a_long_text_is_kept_when_nothing_is_guessed(target, self_folder, monkeypatch):
-    """In a collective a member may be opened and not asked: what it read with the target's hidden states stands."""
+def test_a_long_text_is_read_when_a_guess_is_asked_for_and_not_before(target, self_folder, monkeypatch):
+    """In a collective a member may be opened and never asked. Asked late, it says what it would have said had it read all along."""
 
-    class Opened(NestedDrafter):
+    class Late(NestedDrafter):
         def propose(self, sequences, lengths):
+            before = {s.id: self.cached(s) for s in sequences}
             for sequence, length in zip(sequences, lengths, strict=True):
                 self.open(sequence, length)
-                assert self.cached(sequence) > 0
-                self._settle(sequence)
-                assert self.cached(sequence) == self._depths[sequence.id].firm > 0
+                assert self.cached(sequence) == before[sequence.id]
+                assert self.unread(sequence) == len(sequence.tokens) - before[sequence.id] - 1
+            if sequences[0].num_output < 20:
+                return [Draft.empty(sequence) for sequence in sequences]
             return super().propose(sequences, lengths)
 
     monkeypatch.setattr("covey.drafters.stepwise._CATCH_UP_TOKENS", 64)
-    drafter = Opened(self_folder, **KIND)
-    with LLM(target, drafters=[drafter], max_model_len=256, controller="fixed", **KIND) as llm:
-        rounds = []
-        llm.observe(rounds.append)
-        llm.generate([9] * 200, SamplingParams(max_tokens=4, ignore_eos=True))
-    assert any(r.drafted for r in rounds)
+    said = []
+    for kind in (NestedDrafter, Late):
+        with LLM(
+            target, drafters=[kind(self_folder, **KIND)], max_model_len=256, num_speculative_tokens=2, controller="fixed", **KIND
+        ) as llm:
+            rounds = []
+            llm.observe(rounds.append)
+            llm.generate([9] * 200, SamplingParams(max_tokens=40, ignore_eos=True))
+        said.append({r.start: r.drafted for r in rounds if r.drafted and r.start > 225})
+    both = said[0].keys() & said[1].keys()
+    assert both
+    assert all(said[0][start] == said[1][start] for start in both)
 
 
 class Forgetful(NestedDrafter):

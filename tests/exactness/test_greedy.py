@@ -87,7 +87,7 @@ def check(case: Case, tiny, reference) -> None:
                 ModelDrafter(str(tiny(family, seed=1, layers=1)), dtype=dtype, device="cpu"),
                 *([] if family in NO_NESTED_DRAFT else [untrained_draft(str(path), "self", dtype)]),
             ],
-            vote="sequence" if length in ("fixed-9", "random") else "token",
+            vote={"fixed-1": "mixture", "fixed-9": "sequence", "random": "sequence" if batch == 1 else "mixture"}.get(length, "token"),
         ),
         "wrong": lambda: ScriptedDrafter(texts, wrong_every=1),
         "right": lambda: ScriptedDrafter(texts),

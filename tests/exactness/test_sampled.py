@@ -65,7 +65,7 @@ def both(target, drafter, params, prompts, lengths="fixed-5", **options):
 
 @pytest.mark.parametrize("option", OPTIONS)
 @pytest.mark.parametrize("lengths", ["fixed-5", "random"])
-@pytest.mark.parametrize("drafter", ["model", "suffix", "corpus", "self", "collective", "wrong", "often right"])
+@pytest.mark.parametrize("drafter", ["model", "suffix", "corpus", "self", "collective", "mixture", "wrong", "often right"])
 def test_speculative_equals_plain_with_the_same_seed(option, drafter, lengths, tiny):
     """A real model (random Llama, float64), whose drafter is another one or knows the answer."""
     path = str(tiny("llama"))
@@ -81,6 +81,10 @@ def test_speculative_equals_plain_with_the_same_seed(option, drafter, lengths, t
         "self": lambda: untrained_draft(path, "self", "float64"),
         "collective": lambda: CollectiveDrafter(
             [SuffixDrafter(), ScriptedDrafter(texts, wrong_every=3), untrained_draft(path, "self", "float64")]
+        ),
+        "mixture": lambda: CollectiveDrafter(
+            [SuffixDrafter(), ModelDrafter(str(tiny("llama", seed=1, layers=1)), **kind), ScriptedDrafter(texts, wrong_every=3)],
+            vote="mixture",
         ),
         "wrong": lambda: ScriptedDrafter(texts, wrong_every=1),
         "often right": lambda: ScriptedDrafter(texts, wrong_every=4),

@@ -9,6 +9,7 @@ import pytest
 
 from covey import LLM, SamplingParams
 from covey.config import cache_dir
+from covey.drafters import CollectiveDrafter, make_drafter
 from tests.exactness.drafters import ScriptedDrafter
 from tests.exactness.smollm2 import DATA
 
@@ -18,16 +19,21 @@ pytestmark = pytest.mark.skipif(
 CASES = json.loads(DATA.read_text())["cases"]
 
 
-@pytest.mark.parametrize("drafter", ["plain", "suffix", "nested", "collective", "often right"])
+@pytest.mark.parametrize("drafter", ["plain", "suffix", "nested", "collective", "mixture", "often right"])
 def test_text_is_the_recorded_text_of_transformers(drafter):
     texts = {tuple(c["prompt"]): c["tokens"] for c in CASES}
     drafters = {
-        "plain": [],
-        "suffix": ["suffix"],
-        "nested": ["nested:smollm2"],
-        "collective": ["suffix:smollm2", "nested:smollm2"],
-        "often right": [ScriptedDrafter(texts, wrong_every=5)],
-    }[drafter]
+        "plain": list,
+        "suffix": lambda: ["suffix"],
+        "nested": lambda: ["nested:smollm2"],
+        "collective": lambda: ["suffix:smollm2", "nested:smollm2"],
+        "mixture": lambda: [
+            CollectiveDrafter(
+                [make_drafter(name, dtype="float32") for name in ("suffix", "nested:smollm2", "nested:smollm2-code")], vote="mixture"
+            )
+        ],
+        "often right": lambda: [ScriptedDrafter(texts, wrong_every=5)],
+    }[drafter]()
     with LLM("smollm2", drafters=drafters, dtype="float32", device="cpu", max_model_len=512, max_num_seqs=9) as llm:
         done = llm.generate([c["prompt"] for c in CASES], SamplingParams(max_tokens=32), progress=False)
     assert {c["task"]: d.token_ids for c, d in zip(CASES, done, strict=True)} == {c["task"]: c["tokens"] for c in CASES}

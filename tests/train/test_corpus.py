@@ -16,15 +16,15 @@ from covey.train.recording import Recording, Text
 DESCRIPTION = {"target": "toy", "vocabulary": "v", "prompts_sha256": "p", "apart_from_sha256": None, "temperature": 0.0}
 
 
-def text(name: str, answer: list[int]) -> Text:
-    return Text(name, "qa", numpy.array([50, 51], numpy.int32), numpy.array(answer, numpy.int32))
+def text(name: str, answer: list[int], task: str = "qa") -> Text:
+    return Text(name, task, numpy.array([50, 51], numpy.int32), numpy.array(answer, numpy.int32))
 
 
 @pytest.fixture
 def recording(tmp_path: Path) -> Recording:
     made = Recording.open(tmp_path / "r", DESCRIPTION)
     made.add(0, [text("a", [1, 2, 3]), text("loop", [4, *[5, 6] * 40])])
-    made.add(1, [text("b", [7])])
+    made.add(1, [text("b", [7], "code")])
     return made
 
 
@@ -38,6 +38,15 @@ def test_answers_are_kept_and_loops_cut(recording: Recording) -> None:
 
 def test_a_limit_keeps_the_first_answers(recording: Recording) -> None:
     assert build_corpus(recording, max_tokens=4).tokens.tolist() == [1, 2, 3, SEPARATOR]
+
+
+def test_a_corpus_may_be_of_some_kinds_of_work_alone(recording: Recording) -> None:
+    corpus = build_corpus(recording, tasks=("code",))
+    assert corpus.tokens.tolist() == [7, SEPARATOR]
+    assert corpus.description["tasks"] == "code"
+    assert "tasks" not in build_corpus(recording).description
+    with pytest.raises(CoveyError, match="tasks='rhymes': .* holds no text of it; there are code, qa"):
+        build_corpus(recording, tasks=("rhymes",))
 
 
 def test_a_recording_without_texts_is_refused(tmp_path: Path) -> None:

@@ -20,12 +20,18 @@ def corpus(
     max_tokens: Annotated[
         int | None, typer.Option(help="Only the first answers, of so many tokens together.", min=1, show_default=False)
     ] = None,
+    tasks: Annotated[
+        str | None,
+        typer.Option(
+            help="Only answers to prompts of these tasks, separated by commas: a corpus for one kind of work.", show_default=False
+        ),
+    ] = None,
 ) -> None:
     """Make a recording's answers a corpus for the suffix drafter."""
     from covey.train.corpus import build_corpus
     from covey.train.recording import Recording
 
     with screen.err().status("building ..."):
-        built = build_corpus(Recording(recording), max_tokens)
+        built = build_corpus(Recording(recording), max_tokens, tuple(tasks.split(",")) if tasks else None)
         built.save(output)
     screen.out().print(f"{output}: {len(built):,} tokens, {output.stat().st_size / (1 << 20):.1f} MiB")

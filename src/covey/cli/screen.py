@@ -48,7 +48,10 @@ def figures(statistics: Statistics) -> str:
     else:
         parts.append("nothing drafted")
     parts.append(f"{s.tokens_per_second:.1f} tokens/s")
-    members = [f"{name} was for {s.votes.get(name, 0)} of the accepted, lately right {rate:.0%}" for name, rate in s.records.items()]
+    members = [
+        f"{name} was asked {s.asked.get(name, 0)} times and for {s.votes.get(name, 0)} of the accepted, lately right {rate:.0%}"
+        for name, rate in s.records.items()
+    ]
     return "; ".join([", ".join(parts), *members])
 
 

@@ -31,7 +31,9 @@ class EngineConfig:
 
     num_speculative_tokens: int = _option(8, "int", "most tokens drafted per sequence and round; 0 is plain decoding", low=0, high=64)
     controller: str = _option(
-        "goodput", "str", "who chooses the draft length: goodput never drafts where that does not pay; the others are for comparison",
+        "goodput",
+        "str",
+        "who chooses the draft length: goodput never drafts where that does not pay; the others are for comparison",
         choices=CONTROLLERS,
     )
     dtype: str = _option("auto", "str", "number format of weights and cache; auto is bfloat16 where the machine has it", choices=DTYPES)

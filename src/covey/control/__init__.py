@@ -9,12 +9,11 @@ The others are what it is compared with.
 from covey.control.controller import Controller, Cut, Load
 from covey.control.fixed import FixedLength
 from covey.control.goodput import Goodput
-from covey.control.names import CONTROLLERS, make_controller
+from covey.control.names import make_controller
 from covey.control.others import BatchTable, ConfidenceThreshold, Heuristic, Watch
 from covey.control.smurfs import SmurfsSelector
 
 __all__ = [
-    "CONTROLLERS",
     "BatchTable",
     "ConfidenceThreshold",
     "Controller",

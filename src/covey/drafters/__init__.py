@@ -32,6 +32,7 @@ __all__ = [
     "drafter_names",
     "good_drafters",
     "make_drafter",
+    "shipped_draft",
 ]
 
 

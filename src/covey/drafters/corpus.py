@@ -106,17 +106,28 @@ class Corpus:
 
     def _best(self, place: Place) -> tuple[int, Place] | None:
         """The token that follows a place most often, of equals the lowest, and where it does; None when nothing does."""
-        if place.length >= _DEPTH:
-            return None  # what follows there is in no order
-        following = self._following(place)
-        stop = int(numpy.searchsorted(following, SEPARATOR))  # separators, and what ends the corpus, come last
-        if stop == 0:
+        following, bounds = self._runs(place)
+        if len(bounds) < 2:
             return None
-        borders = numpy.flatnonzero(following[1:stop] != following[: stop - 1]) + 1
-        bounds = numpy.concatenate([[0], borders, [stop]])
         chosen = int(numpy.diff(bounds).argmax())
         low, high = int(bounds[chosen]), int(bounds[chosen + 1])
         return int(following[low]), Place(place.low + low, place.low + high, place.length + 1)
+
+    def followers(self, place: Place, most: int) -> list[tuple[int, int]]:
+        """The tokens that follow a place most often, at most so many, and how often each does."""
+        following, bounds = self._runs(place)
+        counts = numpy.diff(bounds)
+        best = numpy.argsort(-counts, kind="stable")[:most]
+        return list(zip(following[bounds[best]].tolist(), counts[best].tolist(), strict=True))
+
+    def _runs(self, place: Place) -> tuple[numpy.ndarray, numpy.ndarray]:
+        """The tokens behind each occurrence, in ascending order, and where the runs of equal ones begin and end."""
+        if place.length >= _DEPTH:
+            return numpy.zeros(0, numpy.uint32), numpy.zeros(1, numpy.int64)  # what follows there is in no order
+        following = self._following(place)
+        stop = int(numpy.searchsorted(following, SEPARATOR))  # separators, and what ends the corpus, come last
+        borders = numpy.flatnonzero(following[1:stop] != following[: max(0, stop - 1)]) + 1
+        return following, numpy.concatenate([[0], borders, [stop] if stop else []]).astype(numpy.int64)
 
     def _following(self, place: Place) -> numpy.ndarray:
         """The tokens behind each occurrence, in ascending order."""

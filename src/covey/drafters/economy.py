@@ -2,8 +2,8 @@
 
 The cheapest member is always asked. A dearer one is asked where the tokens that it is expected to win, times the time that a
 token is worth, are more than its time; how many it wins is learned from what came of asking it, by how sure the others
-were already. What does not pay is asked now and then all the same, so that it returns when it pays again. Knows nothing of
-drafters or votes; times come from outside.
+were already. What does not pay is asked now and then all the same, so that it returns when it pays again. What is asked for may be a
+guess or a whole draft, as long as it is always the same. Knows nothing of drafters or votes; times come from outside.
 
     economy.spent(1, seconds=0.002, guesses=1); economy.observe(happened); economy.pays(1, kind_of(0.3), alive=0.8)
 """
@@ -85,7 +85,7 @@ class Economy:
         return True
 
     def learn(self, member: int, kind: int, won: int) -> None:
-        """What asking brought: 1 where the draft became right by it, -1 where it became wrong, else 0."""
+        """How many tokens asking won: below 0 where a draft became wrong by it."""
         keep = 1 - 1 / _MEMORY
         self._won[member][kind] = self._won[member][kind] * keep + won
         self._asked[member][kind] = self._asked[member][kind] * keep + 1

@@ -18,11 +18,16 @@ from covey.types import Draft, Drafter, Sequence
 
 @dataclass(frozen=True)
 class Guess:
-    """A token, the estimated probability that it is right if all before it are, and what the estimate rests on (the guesser's own)."""
+    """A token, the estimated probability that it is right if all before it are, and what the estimate rests on (the guesser's own).
+
+    likely: the likeliest tokens with the probabilities that the guesser gives them, of all that the request's sampling leaves; told
+    where `Guesser.tells_likely` asks for it, and by those that know.
+    """
 
     token: int
     probability: float
     evidence: Any = None
+    likely: tuple[tuple[int, float], ...] = ()
 
 
 @dataclass
@@ -81,10 +86,12 @@ class Guesser(Drafter):
     """A drafter that drafts by guessing one token after another. Subclass it: only `guess` must be written.
 
     min_survival: alone, it ends a draft before the token with which the estimated probability of being right so far falls
-    under this, unless a controller knows better (`heed`).
+    under this, unless a controller knows better (`heed`). tells_likely: whether guesses are to say which tokens are how likely,
+    for a mixture.
     """
 
     min_survival = 0.0
+    tells_likely = False
 
     def __init__(self) -> None:
         self._open: dict[int, Growing] = {}  # by sequence: the last draft, until it is settled
@@ -109,8 +116,8 @@ class Guesser(Drafter):
         """The draft length, at most `length`, that can be drafted now."""
         return length
 
-    def unread(self, draft: Growing) -> int:
-        """How many tokens must be read before this guess that the last one did not need."""
+    def unread(self, sequence: Sequence, written: int = 0) -> int:
+        """How many tokens it must read to guess after so many written ones, that are no part of what a guess costs."""
         return 0
 
     def learn(self, sequence: Sequence, evidence: Any, token: int) -> None:

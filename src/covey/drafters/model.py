@@ -52,5 +52,5 @@ class ModelDrafter(Stepwise):
         logits = self.fit(self.runner.forward(feeds), growing[0].sequence)
         for feed in feeds:
             feed.row.length += len(feed.tokens)
-        choices = weigh_choices(logits, [Position(d.sequence, tuple(d.tokens)) for d in growing])
-        return [Guess(choice.token, choice.probability) for choice in choices]
+        choices = weigh_choices(logits, [Position(d.sequence, tuple(d.tokens)) for d in growing], self.tells_likely)
+        return [Guess(choice.token, choice.probability, likely=choice.likely) for choice in choices]

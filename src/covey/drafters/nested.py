@@ -44,36 +44,44 @@ class _Evidence:
 
 
 class _Gifts:
-    """The target's hidden states of one sequence, by position, from the first that is still of use."""
+    """The target's hidden states of one sequence, by position, from the first that is still of use.
+
+    They come a few at a time, perhaps for long before anybody reads them: parts are put together when they are wanted.
+    """
 
     def __init__(self, like: Tensor) -> None:
         self._none = like.new_zeros(1, like.shape[-1])  # for positions that nothing was given for
-        self._start = 0
-        self._held = like.new_zeros(0, like.shape[-1])
-
-    @property
-    def stop(self) -> int:
-        return self._start + len(self._held)
+        self._start = self.stop = 0
+        self._parts: list[Tensor] = []
 
     def add(self, start: int, hidden: Tensor) -> None:
         """What the target left at positions from `start` on; anything from there on that was held is replaced."""
-        before = self.of(self._start, min(start, self.stop))
-        if start > self._start + len(before):  # a gap: what was held is of no use to what follows
-            self._start, before = start, before[:0]
-        self._held = torch.cat([before, hidden.to(self._none)])
+        if start > self.stop:  # a gap: what was held is of no use to what follows
+            self._start, self._parts = start, []
+        elif start < self.stop:
+            self._parts = [self.of(self._start, start)] if start > self._start else []
+            self._start = min(self._start, start)
+        self._parts.append(hidden.to(self._none))
+        self.stop = start + len(hidden)
 
     def of(self, start: int, stop: int) -> Tensor:
         """Positions start .. stop - 1, zeros where nothing was given: [stop - start, H]."""
         first, last = max(start, self._start), min(stop, self.stop)
         if first >= last:
             return self._none.expand(max(0, stop - start), -1)
-        held = self._held[first - self._start : last - self._start]
+        held = self._held()[first - self._start : last - self._start]
         return torch.cat([self._none.expand(first - start, -1), held, self._none.expand(stop - last, -1)])
 
     def drop(self, position: int) -> None:
         """Forget what was left before a position."""
         if position > self._start:
-            self._held, self._start = self._held[position - self._start :], position
+            self._parts, self._start = [self._held()[position - self._start :]], position
+            self.stop = max(self.stop, position)
+
+    def _held(self) -> Tensor:
+        if len(self._parts) != 1:
+            self._parts = [torch.cat([self._none[:0], *self._parts])]
+        return self._parts[0]
 
 
 class _Depths:
@@ -152,6 +160,11 @@ class NestedDrafter(Stepwise):
         self.confidences: dict[str, Confidence] = {}
         self._depths: dict[int, _Depths] = {}
         self._gifts: dict[int, _Gifts] = {}
+
+    @property
+    def bytes_per_token(self) -> int:
+        """With the target's hidden states, which are kept until they are read."""
+        return super().bytes_per_token + (self.runner.hidden_size * self.runner.dtype.itemsize if self.wants_hidden else 0)
 
     def bind(self, host: Host) -> None:
         super().bind(host)
@@ -237,7 +250,7 @@ class NestedDrafter(Stepwise):
                     unsure.append(draft)
                 else:
                     evidence = _Evidence(stage, choice.token, estimate)
-                    found[draft.sequence.id] = Guess(choice.token, confidence.corrected(stage, estimate), evidence)
+                    found[draft.sequence.id] = Guess(choice.token, confidence.corrected(stage, estimate), evidence, choice.likely)
             if not unsure:
                 break
             deeper = unsure
@@ -251,7 +264,8 @@ class NestedDrafter(Stepwise):
             last |= self._run(stage, behind)
             behind = [draft for draft in behind if self._depths[draft.sequence.id].cached[stage] < draft.start + len(draft.tokens)]
         logits = self.runner.logits(torch.stack([last[draft.sequence.id] for draft in growing]))
-        return weigh_choices(self.fit(logits, growing[0].sequence), [Position(d.sequence, tuple(d.tokens)) for d in growing])
+        positions = [Position(draft.sequence, tuple(draft.tokens)) for draft in growing]
+        return weigh_choices(self.fit(logits, growing[0].sequence), positions, self.tells_likely)
 
     def _run(self, stage: int, growing: list[Growing]) -> dict[int, Tensor]:
         """One pass over what a stage has not seen of each draft; by sequence what it leaves at the last position, [H].

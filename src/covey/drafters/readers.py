@@ -22,6 +22,7 @@ _LENGTHS = (1, 2, 3, 4, 5, 8, 16, 32)
 # ... and by what the other reader expects at the same position: nothing, the same, or something else.
 ALONE, AGREED, OPPOSED = range(3)
 _COMPANIES = 3
+_MOST_TOLD = 16  # tokens that a context is said to be followed by
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,10 @@ class Reader(Protocol):
 
     def forecast(self) -> Forecast | None:
         """The token expected next; None where this kind of context never occurred."""
+        ...
+
+    def counts(self) -> list[tuple[int, int]]:
+        """Which tokens followed the context of the last forecast, and how often, the most frequent first."""
         ...
 
     def advance(self, token: int) -> None:
@@ -94,6 +99,11 @@ class TextReader:
             self._state = text.link[self._state]
             self._matched = text.length[self._state]
         return None
+
+    def counts(self) -> list[tuple[int, int]]:
+        text = self._text
+        ranked = sorted(text.following[self._state].items(), key=lambda each: (-text.count[each[1]], -text.recent[each[1]]))
+        return [(token, max(1, text.count[after])) for token, after in ranked[:_MOST_TOLD]]  # in a long loop not all are counted
 
     def advance(self, token: int) -> None:
         if self._expected is not None and self._expected[0] == token:
@@ -156,6 +166,9 @@ class CorpusReader:
                 return Forecast(token, self._kind(after.occurrences))
             self._place = self._corpus.longest(self._tail, self._place.length - 1)
         return None
+
+    def counts(self) -> list[tuple[int, int]]:
+        return self._corpus.followers(self._place, _MOST_TOLD)
 
     def advance(self, token: int) -> None:
         self._tail.append(token)

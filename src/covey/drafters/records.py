@@ -1,7 +1,7 @@
 """How often the members of a collective are right, over all sequences, by target and kind of request; can outlive the process.
 
-A sequence starts from the record of its kind: the label that its request gives, or else all requests together. Records forget
-slowly. Knows nothing of drafts or votes.
+A sequence starts from the record of its kind (a label, or a digest of a system prompt: see engine/served.py), or else from that of
+all requests together. Records forget slowly. Knows nothing of drafts or votes.
 
     records = Records(("suffix", "nested")); records.record("smollm2", "code", 0, hit=True); records.of("smollm2", "code")
 """

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from torch import Tensor, nn
 
-from covey.drafters.guesser import Growing, Guesser
+from covey.drafters.guesser import Growing, Guess, Guesser
 from covey.errors import UnsupportedError
 from covey.rows import BLOCK_SIZE, RowPool
 from covey.types import Host, Sequence
@@ -77,15 +77,18 @@ class Stepwise(Guesser):
         length = min(length, self.max_position - known + 1)
         return length if length > 0 and rows.reserve(rows[sequence.id], known + length - 1) else 0
 
-    def open(self, sequence: Sequence, length: int) -> Growing:
-        """As Guesser; what the model has not seen of a long text is read, in chunks, but for a last chunk left to `guess`."""
-        draft = super().open(sequence, length)
-        while draft.length > 0 and draft.start - (cached := self.cached(sequence)) > _CATCH_UP_TOKENS:
-            self.read(sequence, cached, sequence.tokens[cached : cached + _CATCH_UP_TOKENS])
-        return draft
+    def ask(self, growing: list[Growing]) -> list[Guess | None]:
+        """As Guesser; what the model has not seen of a long text is read first, in chunks, but for a last chunk left to `guess`.
 
-    def unread(self, draft: Growing) -> int:
-        return draft.start + len(draft.tokens) - self.cached(draft.sequence) - 1
+        Not before it is asked: a member of a collective may never be.
+        """
+        for draft in growing:
+            while draft.start - (cached := self.cached(draft.sequence)) > _CATCH_UP_TOKENS:
+                self.read(draft.sequence, cached, draft.sequence.tokens[cached : cached + _CATCH_UP_TOKENS])
+        return super().ask(growing)
+
+    def unread(self, sequence: Sequence, written: int = 0) -> int:
+        return len(sequence.tokens) + written - self.cached(sequence) - 1
 
     def cached(self, sequence: Sequence) -> int:
         """How many positions of a sequence the model has read."""

@@ -22,9 +22,10 @@ from covey.types import Host, Sequence
 
 @dataclass(frozen=True)
 class _Scored:
-    """A forecast, where it is scored, and its estimated probability."""
+    """A forecast, whose it is, where it is scored, and its estimated probability."""
 
     token: int
+    reader: Reader
     table: HitTable
     kind: int
     probability: float
@@ -133,15 +134,20 @@ class SuffixDrafter(Guesser):
                 reader.advance(token)
         memory.read = len(draft.tokens)
         found = self._forecasts(memory.readers, self.tables(draft.sequence.target))
-        return Guess(found[0].token, found[0].probability, found) if found else None
+        if not found:
+            return None
+        best = found[0]
+        return Guess(best.token, best.probability, found, _likely(best) if self.tells_likely else ())
 
     @staticmethod
     def _forecasts(readers: list[Reader], tables: dict[type[Reader], HitTable]) -> list[_Scored]:
         """What the readers expect next, the likeliest first; of equals the text's own."""
-        found = [(tables[type(reader)], forecast) for reader in readers if (forecast := reader.forecast()) is not None]
+        found = [(reader, forecast) for reader in readers if (forecast := reader.forecast()) is not None]
         company = _company([forecast for _, forecast in found])
-        kinds = [(table, forecast.token, forecast.kind_in(company)) for table, forecast in found]
-        made = [_Scored(token, table, kind, table.probability(kind)) for table, token, kind in kinds]
+        made = []
+        for reader, forecast in found:
+            table, kind = tables[type(reader)], forecast.kind_in(company)
+            made.append(_Scored(forecast.token, reader, table, kind, table.probability(kind)))
         return sorted(made, key=lambda forecast: -forecast.probability)
 
 
@@ -149,3 +155,14 @@ def _company(forecasts: list[Forecast]) -> int:
     if len(forecasts) < 2:
         return ALONE
     return AGREED if len({forecast.token for forecast in forecasts}) == 1 else OPPOSED
+
+
+def _likely(best: _Scored) -> tuple[tuple[int, float], ...]:
+    """What followed the context, by counts, the forecast first: scaled so that it has its estimated probability, and all at most 1.
+
+    Counts are of tokens that were chosen, so what a request's sampling does is in them already.
+    """
+    counts = best.reader.counts()
+    followed, total = counts[0][1], sum(count for _, count in counts)
+    scale = min(best.probability / followed, 1 / total)
+    return tuple((token, count * scale) for token, count in counts)

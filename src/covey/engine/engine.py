@@ -131,6 +131,7 @@ class Engine:
                 target=sequence.target,
                 votes=work.draft.votes,
                 records=work.draft.records,
+                asked=work.draft.asked,
                 proposed=proposed.tokens,
                 gain=cut.gain,
                 cost=cut.cost,

@@ -7,6 +7,7 @@ Knows nothing of other targets, of threads or of who asks.
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import secrets
 from collections.abc import Callable
@@ -26,6 +27,18 @@ from covey.sampling_params import SamplingParams
 from covey.types import Drafter, Prompt, Sequence
 
 _numbers = itertools.count()  # sequences and requests are told apart by them, whatever target they are for
+
+
+def kind_of_work(prompt: Prompt, params: SamplingParams) -> str:
+    """What a collective keeps its members' records by: the label that the request gives, or else the system prompt that it begins with.
+
+    Of a system prompt only a digest is kept: one can tell that two requests have the same, and no more. Empty where there is
+    neither; such requests share one record.
+    """
+    first = prompt[0] if isinstance(prompt, list) and prompt else None
+    if params.label or not isinstance(first, dict) or first.get("role") != "system":
+        return params.label
+    return "system:" + hashlib.blake2b(first["content"].encode(), digest_size=8, person=b"covey kind").hexdigest()
 
 
 class Served:
@@ -56,8 +69,11 @@ class Served:
             raise CoveyError(f"prompt has {len(ids)} tokens: max_model_len={self.max_model_len} must leave room for one more; shorten it")
         return ids
 
-    def generations(self, ids: list[int], params: SamplingParams, listener: Callable[[Event], None]) -> list[Generation]:
-        """The n completions of one request, ready for the engine. Raises ValueError for ids beyond the vocabulary."""
+    def generations(self, ids: list[int], params: SamplingParams, listener: Callable[[Event], None], kind: str = "") -> list[Generation]:
+        """The n completions of one request, ready for the engine. kind: see `kind_of_work`.
+
+        Raises ValueError for ids beyond the vocabulary.
+        """
         params.check_vocabulary(self.target.vocab_size)
         room = self.max_model_len - len(ids)
         params = replace(params, max_tokens=min(params.max_tokens, room), min_tokens=min(params.min_tokens, room))
@@ -67,7 +83,7 @@ class Served:
         made = []
         for index in range(params.n):
             seed = noise.sequence_seed(request_seed, ids, index)
-            sequence = Sequence(next(_numbers), tuple(ids), params, seed, request_id, index, end_ids, target=self.name)
+            sequence = Sequence(next(_numbers), tuple(ids), params, seed, request_id, index, end_ids, target=self.name, kind=kind)
             text = OutputText(TextStream(self.tokenizer), params.stop)
             made.append(Generation(sequence, text, listener, logprobs=None if params.logprobs is None else []))
         return made

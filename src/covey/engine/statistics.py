@@ -18,7 +18,7 @@ class Statistics:
     A draft is counted when at least one of its tokens went to the target. accepted_histogram[i] counts the drafts of
     which exactly i tokens were accepted and committed. draft_, verify_ and other_seconds are those of the steps that
     these rounds took part in; seconds is wall time, from arrival to the last token. votes counts, for each member of a
-    collective, the accepted tokens that it was for; records has how often each was right lately.
+    collective, the accepted tokens that it was for, asked how often it was asked; records has how often each was right lately.
     """
 
     num_rounds: int = 0
@@ -34,6 +34,7 @@ class Statistics:
     seconds: float = 0.0
     first_token_seconds: float | None = None
     votes: dict[str, int] = field(default_factory=dict)
+    asked: dict[str, int] = field(default_factory=dict)
     records: dict[str, float] = field(default_factory=dict)
 
     def add(self, happened: Round) -> None:
@@ -55,6 +56,8 @@ class Statistics:
         for voters in happened.votes[: happened.accepted]:
             for name in voters:
                 self.votes[name] = self.votes.get(name, 0) + 1
+        for name, times in happened.asked:
+            self.asked[name] = self.asked.get(name, 0) + times
         self.records.update(happened.records)
 
     @property

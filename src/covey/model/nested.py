@@ -29,6 +29,7 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel
 
 from covey.errors import CoveyError, UnsupportedError
+from covey.model.deltas import WEIGHTS, Basis, merged_weights
 from covey.model.load import LoadedModel
 
 FORMAT = 2
@@ -61,7 +62,7 @@ class NestedConfig:
 
     exits: depths at which tokens are read off, ascending, the last one all layers. vocab_size: of the base. base and
     embedding_sha256: the model whose input embedding is used. kind: see above. calibrations: by target. training: how it came
-    about.
+    about. basis: of a specialist, the draft that its deltas are added to (model/deltas.py).
     """
 
     exits: tuple[int, ...]
@@ -71,13 +72,15 @@ class NestedConfig:
     kind: str = "standalone"
     calibrations: dict[str, Calibration] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
+    basis: Basis | None = None
     format: int = FORMAT
 
     @classmethod
     def from_json(cls, held: dict[str, Any]) -> NestedConfig:
         """Raises KeyError, TypeError or ValueError for what is none."""
         calibrations = {target: Calibration.from_json(each) for target, each in held.pop("calibrations", {}).items()}
-        config = cls(**{**held, "exits": tuple(held["exits"]), "calibrations": calibrations})
+        basis = Basis(**held["basis"]) if held.get("basis") else None
+        config = cls(**{**held, "exits": tuple(held["exits"]), "calibrations": calibrations, "basis": basis})
         if config.kind not in KINDS:
             raise ValueError(f"its kind is {config.kind!r}, not one of {', '.join(KINDS)}")
         for target, found in calibrations.items():
@@ -158,13 +161,17 @@ class NestedDraft(nn.Module):
 
     def save(self, folder: Path, dtype: torch.dtype = torch.bfloat16) -> None:
         """Write config.json and model.safetensors; the base's input embedding is left out."""
+        self.save_config(folder)
+        kept = {name: weight for name, weight in self.state_dict().items() if not name.startswith(_EMBEDDING)}
+        weights = {name: (w.to(dtype) if w.is_floating_point() else w).contiguous() for name, w in kept.items()}
+        save_file(weights, folder / WEIGHTS, metadata={"format": "pt"})
+
+    def save_config(self, folder: Path) -> None:
+        """Write config.json alone."""
         folder.mkdir(parents=True, exist_ok=True)
         layers = self.decoder.config.to_dict()
         layers.pop("_name_or_path", None)  # where the base lay on this machine is nobody's business
         _write_config(folder, {**layers, _KEY: asdict(self.config)})
-        kept = {name: weight for name, weight in self.state_dict().items() if not name.startswith(_EMBEDDING)}
-        weights = {name: (w.to(dtype) if w.is_floating_point() else w).contiguous() for name, w in kept.items()}
-        save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
 
     @classmethod
     def load(cls, folder: Path, base: LoadedModel, attention: str = "sdpa") -> NestedDraft:
@@ -173,10 +180,7 @@ class NestedDraft(nn.Module):
         Raises CoveyError for a folder that is no whole nested draft, UnsupportedError for another base.
         """
         config, layers = read_config(folder)
-        try:
-            weights = load_file(folder / "model.safetensors")
-        except (OSError, SafetensorError) as error:
-            raise CoveyError(f"nested draft {str(folder)!r}: cannot read model.safetensors ({error}): train or copy it again") from None
+        weights = merged_weights(folder, config.basis) if config.basis is not None else _read_weights(folder)
         decoder = _empty_decoder(layers, base.dtype, attention)
         embedding: Any = base.model.get_input_embeddings().weight
         if embedding.shape != decoder.embed_tokens.weight.shape or _digest(embedding) != config.embedding_sha256:
@@ -194,6 +198,13 @@ class NestedDraft(nn.Module):
                 f"nested draft {str(folder)!r}: its weights lack {missing} and have {wrong.unexpected_keys} beyond what its config says"
             )
         return draft.to(base.device).eval().requires_grad_(False)
+
+
+def _read_weights(folder: Path) -> dict[str, Tensor]:
+    try:
+        return load_file(folder / WEIGHTS)
+    except (OSError, SafetensorError) as error:
+        raise CoveyError(f"nested draft {str(folder)!r}: cannot read {WEIGHTS} ({error}): train or copy it again") from None
 
 
 def read_config(folder: Path) -> tuple[NestedConfig, Any]:

@@ -9,6 +9,8 @@ caches, batches or acceptance.
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -43,23 +45,25 @@ def choose_tokens(logits: Tensor, positions: list[Position]) -> list[int]:
 @dataclass(frozen=True)
 class Choice:
     """A chosen token; the model's own probability of it, after all processing; and by how much, in nats, it beat its best
-    rival, noise included (infinite where there is none)."""
+    rival, noise included (infinite where there is none). likely: the likeliest tokens and their probabilities, where asked for."""
 
     token: int
     probability: float
     margin: float
+    likely: tuple[tuple[int, float], ...] = ()
 
 
-def weigh_choices(logits: Tensor, positions: list[Position]) -> list[Choice]:
+def weigh_choices(logits: Tensor, positions: list[Position], likely: bool = False) -> list[Choice]:
     """As choose_tokens, with what tells how sure the choices are: logits [N, V], N positions -> N choices.
 
-    Rivals are looked for among the 16 likeliest tokens.
+    Rivals are looked for among the 16 likeliest tokens, and those are told where `likely` asks for them.
     """
     scores = _processed(logits, positions)
     tokens = _choose(scores, positions)
     chosen = torch.tensor(tokens, device=scores.device)[:, None]  # [N, 1]
     scores = scores.to(torch.promote_types(scores.dtype, torch.float32))
-    log_q = scores.gather(1, chosen) - scores.logsumexp(-1, keepdim=True)
+    total = scores.logsumexp(-1, keepdim=True)
+    log_q = scores.gather(1, chosen) - total
     best = scores.topk(min(_RIVALS, scores.shape[1]))
     ids = torch.cat([chosen, best.indices], 1)  # [N, 1 + rivals]
     values = torch.cat([scores.gather(1, chosen), best.values.masked_fill(best.indices == chosen, _NEVER)], 1).double()
@@ -67,7 +71,14 @@ def weigh_choices(logits: Tensor, positions: list[Position]) -> list[Choice]:
     if noisy:
         values[noisy] += noise.gumbels([positions[i].sequence.seed for i in noisy], [positions[i].index for i in noisy], ids[noisy])
     margins: list[float] = (values[:, 0] - values[:, 1:].amax(1)).tolist()
-    return [Choice(token, q, m) for token, q, m in zip(tokens, log_q[:, 0].exp().tolist(), margins, strict=True)]
+    told: Iterable[tuple[tuple[int, float], ...]] = _told(best.indices, (best.values - total).exp()) if likely else itertools.repeat(())
+    return [Choice(token, q, m, t) for token, q, m, t in zip(tokens, log_q[:, 0].exp().tolist(), margins, told, strict=False)]
+
+
+def _told(ids: Tensor, probabilities: Tensor) -> list[tuple[tuple[int, float], ...]]:
+    """Pairs of token and probability for each position, without those that cannot come: ids, probabilities [N, M]."""
+    rows = zip(ids.tolist(), probabilities.tolist(), strict=True)
+    return [tuple((token, p) for token, p in zip(tokens, ps, strict=True) if p > 0) for tokens, ps in rows]
 
 
 def _processed(logits: Tensor, positions: list[Position]) -> Tensor:

@@ -72,9 +72,12 @@ class Texts(Dataset[list[dict[str, Any]]]):
         return sum(min(len(text.answer), self.max_length - 1) for text in self.texts)
 
 
-def split(recordings: list[Recording], max_length: int, batch_size: int) -> tuple[Texts, Texts]:
-    """What is trained on, and about a twentieth that is held out: chosen by prompt id, so that more recording moves nothing."""
-    texts = [text for recording in recordings for text in recording.texts() if len(text.answer) and len(text.prompt)]
+def split(recordings: list[Recording], max_length: int, batch_size: int, tasks: tuple[str, ...] | None = None) -> tuple[Texts, Texts]:
+    """What is trained on, and about a twentieth that is held out: chosen by prompt id, so that more recording moves nothing.
+
+    tasks: only texts of these.
+    """
+    texts = [text for recording in recordings for text in recording.texts_of(tasks) if len(text.answer) and len(text.prompt)]
     held_out = [text for text in texts if zlib.crc32(text.id.encode()) % _HELD_OUT == 0]
     trained = [text for text in texts if zlib.crc32(text.id.encode()) % _HELD_OUT]
     if not trained or not held_out:

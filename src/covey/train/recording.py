@@ -108,6 +108,16 @@ class Recording:
         for number in self.shards if shards is None else shards:
             yield from self._read(number)
 
+    def texts_of(self, tasks: tuple[str, ...] | None) -> Iterator[Text]:
+        """All texts of these tasks; None means all. Raises CoveyError for a task that there is no text of."""
+        seen: set[str] = set()
+        for text in self.texts():
+            seen.add(text.task)
+            if tasks is None or text.task in tasks:
+                yield text
+        if missing := [task for task in tasks or () if task not in seen]:
+            raise CoveyError(f"tasks={missing[0]!r}: {self.folder} holds no text of it; there are {', '.join(sorted(seen))}")
+
     def _read(self, number: int) -> Iterator[Text]:
         place = self._place(number)
         try:

@@ -1,0 +1,165 @@
+"""What a collective learns: who guessed what along the draft that was voted, and, once the text is known, how everybody fared.
+
+A `Standing` is of one sequence; records by kind of request, what members cost and bring, and how often elected tokens come true
+outlive it. Everybody is scored on the verified text, whoever won. Knows nothing of how a vote is held.
+
+    draft = ledger.open(sequence, 4); ledger.write(draft, casts, voted); ledger.finished(draft, "a+b"); ...; ledger.settle(sequence)
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence as Seq
+from dataclasses import dataclass, field
+
+from covey.drafters.economy import Economy
+from covey.drafters.guesser import Growing
+from covey.drafters.hits import HitTable
+from covey.drafters.records import Records
+from covey.types import Draft, Sequence
+from covey.weights import HitRates, Policy, Weights
+
+_CLASSES = 12  # of estimates, for how often elected tokens come true
+
+
+@dataclass(frozen=True)
+class Cast:
+    """A member's guess at one position, its estimate that it is right, and which tokens it finds how likely, where it says so."""
+
+    member: int
+    token: int
+    estimate: float
+    likely: tuple[tuple[int, float], ...] = ()
+
+
+@dataclass(frozen=True)
+class Voted:
+    """The token that a vote chose, whose guess it was, and how sure the vote is of it."""
+
+    token: int
+    supporters: tuple[Cast, ...]
+    sure: float
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What asking a dear member changed: the tokens, from one place of the draft on, that would have been voted without it, and with it."""
+
+    member: int
+    kind: int
+    place: int
+    before: tuple[int, ...]
+    after: tuple[int, ...]
+
+
+@dataclass
+class Standing:
+    """What is kept of one sequence: its members' weights, the draft that was voted, and what everybody guessed along it.
+
+    elected: kind and token of every voted one, also of a last one that was not worth writing. times: how often each member was asked.
+    """
+
+    weights: Weights
+    rates: HitRates
+    draft: Growing | None = None
+    casts: list[list[Cast]] = field(default_factory=list)
+    asked: list[Asked] = field(default_factory=list)
+    elected: list[tuple[int, int]] = field(default_factory=list)
+    votes: list[tuple[str, ...]] = field(default_factory=list)
+    times: Counter[int] = field(default_factory=Counter)
+
+    def open(self, draft: Growing) -> None:
+        self.draft, self.casts, self.asked, self.elected, self.votes, self.times = draft, [], [], [], [], Counter()
+
+
+class Ledger:
+    """The books of one collective. min_survival: a draft ends before the token with which its survival would fall under this, as
+    long as no controller sets another floor."""
+
+    def __init__(self, names: tuple[str, ...], policy: Policy, min_survival: float) -> None:
+        self.names, self.policy, self.min_survival = names, policy, min_survival
+        self.floor = min_survival
+        self.records = Records(names)
+        self.standings: dict[int, Standing] = {}
+        self._tables: dict[str, HitTable] = {}
+        self._economies: dict[str, Economy] = {}
+
+    def begin(self, sequence: Sequence) -> None:
+        """A sequence starts from what its kind of request showed."""
+        prior = self.records.of(sequence.target, sequence.kind)
+        self.standings[sequence.id] = Standing(self.policy.begin(prior), HitRates(prior))
+
+    def end(self, sequence: Sequence) -> None:
+        self.standings.pop(sequence.id, None)
+
+    def economy(self, target: str) -> Economy:
+        """What members cost and bring with a target."""
+        return self._economies.setdefault(target, Economy(len(self.names)))
+
+    def open(self, sequence: Sequence, length: int) -> Growing:
+        """Begin a draft; what the last one came to is learned first. The sequence has begun."""
+        self.settle(sequence)
+        draft = Growing(sequence, len(sequence.tokens), length)
+        self.standings[sequence.id].open(draft)
+        return draft
+
+    def write(self, draft: Growing, casts: list[Cast], voted: Voted) -> None:
+        """Note who guessed what, and write the voted token if it is worth it."""
+        standing = self.standings[draft.sequence.id]
+        kind = _kind(voted)
+        probability = self._table(draft.sequence.target).probability(kind)
+        standing.casts.append(casts)
+        standing.elected.append((kind, voted.token))
+        if draft.alive * probability < self.floor:
+            draft.end()
+            return
+        draft.add(voted.token, probability)
+        standing.votes.append(tuple(self.names[cast.member] for cast in voted.supporters))
+
+    def finished(self, draft: Growing, source: str) -> Draft:
+        """The draft as it goes to the target, with what is to be told of it."""
+        standing = self.standings[draft.sequence.id]
+        records = tuple((name, standing.rates.of(number)) for number, name in enumerate(self.names))
+        asked = tuple((name, standing.times[number]) for number, name in enumerate(self.names))
+        written = tuple(draft.tokens), tuple(draft.survival), source, tuple(standing.votes), records, asked
+        return Draft(draft.start, draft.sequence.prefix_id, *written)
+
+    def settle(self, sequence: Sequence) -> None:
+        """Score every guess up to the first position where what was voted is wrong."""
+        standing = self.standings.get(sequence.id)
+        if standing is None or standing.draft is None:
+            return
+        draft, standing.draft = standing.draft, None
+        known = sequence.tokens[draft.start : draft.start + min(draft.agreed + 1, len(standing.casts))]
+        table, economy = self._table(sequence.target), self.economy(sequence.target)
+        for casts, (kind, elected), token in zip(standing.casts, standing.elected, known, strict=False):
+            for cast in casts:
+                standing.weights.record(cast.member, cast.token == token, cast.estimate)
+                standing.rates.record(cast.member, cast.token == token)
+                self.records.record(sequence.target, sequence.kind, cast.member, cast.token == token)
+            table.record(kind, elected == token)
+        for asked in standing.asked:
+            if asked.place < len(known):
+                came = known[asked.place :]
+                economy.learn(asked.member, asked.kind, _agreed(asked.after, came) - _agreed(asked.before, came))
+
+    def _table(self, target: str) -> HitTable:
+        if target not in self._tables:
+            middles = [(c + 0.5) / _CLASSES for c in range(_CLASSES)]
+            self._tables[target] = HitTable(middles * (1 << len(self.names)))
+        return self._tables[target]
+
+
+def _kind(voted: Voted) -> int:
+    """Who was for it, and how sure the vote is."""
+    company = sum(1 << cast.member for cast in voted.supporters)
+    return company * _CLASSES + min(_CLASSES - 1, int(voted.sure * _CLASSES))
+
+
+def _agreed(path: Seq[int], known: Seq[int]) -> int:
+    count = 0
+    for mine, came in zip(path, known, strict=False):
+        if mine != came:
+            break
+        count += 1
+    return count

@@ -1,0 +1,104 @@
+"""A vote in lockstep: everybody guesses one token after what was voted so far, one is elected, and all go on from there.
+
+Members that draft whole sequences only are heard as long as the vote has followed theirs. The cheapest member always guesses,
+dearer ones where that pays (`economy.py`). How one token is elected is for an `Election` to say.
+
+    Lockstep(members, ledger, Plurality(), thrifty=True, clock=time.perf_counter).vote(drafts)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from covey.drafters.economy import Economy, kind_of
+from covey.drafters.elections import Election
+from covey.drafters.guesser import Growing
+from covey.drafters.ledger import Asked, Cast, Ledger, Voted
+from covey.drafters.member import Member, Whole
+
+
+@dataclass
+class _Ballots:
+    """The vote on the next token of one draft while it is held."""
+
+    draft: Growing
+    casts: list[Cast] = field(default_factory=list)
+    voted: Voted | None = None
+    heard: bool = False
+
+
+class Lockstep:
+    """See above. thrifty: False asks everybody everywhere."""
+
+    def __init__(self, members: list[Member], ledger: Ledger, election: Election, thrifty: bool, clock: Callable[[], float]) -> None:
+        self.members, self.ledger, self.election, self.thrifty, self.clock = members, ledger, election, thrifty, clock
+
+    def vote(self, drafts: list[Growing]) -> None:
+        """Write these drafts, all of one target."""
+        led = [self._lead(number, drafts) for number in range(len(self.members))]  # for each member, by sequence
+        while growing := [draft for draft in drafts if not draft.done]:
+            ballots = [_Ballots(draft) for draft in growing]
+            economy = self.ledger.economy(growing[0].sequence.target)
+            for number in economy.order():
+                self._hear(number, led[number], ballots, economy)
+            for ballot in ballots:
+                draft = ballot.draft
+                if ballot.voted is None:
+                    draft.end()
+                else:
+                    self.ledger.write(draft, ballot.casts, ballot.voted)
+                for member_drafts in led:
+                    if (follower := member_drafts.get(draft.sequence.id)) is not None:
+                        follower.tokens[:] = draft.tokens
+
+    def _lead(self, number: int, drafts: list[Growing]) -> dict[int, Growing]:
+        """The drafts that a member takes part in, by sequence; its own copy, written on by the vote."""
+        member, wanted = self.members[number], [draft for draft in drafts if draft.length > 0]
+        if member.guesser is not None:
+            opened = {draft.sequence.id: member.call("open", None, draft.sequence, draft.length) for draft in wanted}
+            return {name: draft for name, draft in opened.items() if draft is not None}
+        if not wanted:
+            return {}
+        began = self.clock()
+        proposed = member.call("propose", [], [draft.sequence for draft in wanted], [draft.length for draft in wanted])
+        usable = [(draft, own) for draft, own in zip(wanted, proposed, strict=False) if not own.stale(draft.sequence)]
+        self.ledger.economy(wanted[0].sequence.target).spent(number, self.clock() - began, sum(len(own) for _, own in usable))
+        return {draft.sequence.id: Whole(draft.sequence, draft.start, len(own), own=own) for draft, own in usable}
+
+    def _hear(self, number: int, led: dict[int, Growing], ballots: list[_Ballots], economy: Economy) -> None:
+        """Ask one member about those drafts where it can be heard and where that pays."""
+        member = self.members[number]
+        wanted: list[tuple[_Ballots, Growing, int]] = []
+        for ballot in ballots:
+            own = led.get(ballot.draft.sequence.id)
+            if own is None or len(ballot.draft.tokens) >= own.length:
+                continue
+            kind = kind_of(max((cast.estimate for cast in ballot.casts), default=None))
+            missed = len(own.tokens) - len(own.evidence) if member.drafter.wants_hidden else 0
+            if not self.thrifty or not ballot.heard or member.guesser is None or economy.pays(number, kind, ballot.draft.alive, 1 + missed):
+                wanted.append((ballot, own, kind))
+            ballot.heard = True
+        if not wanted:
+            return
+        laden = any(member.laden(own.sequence, len(own.tokens)) for _, own, _ in wanted)
+        began = self.clock()
+        guesses = member.guesses([own for _, own, _ in wanted])
+        # What a whole draft cost was spent when it was made. A member with a text to catch up with costs less next time, which is soon:
+        # until one is measured without, it is asked everywhere.
+        if member.guesser is not None and not laden:
+            economy.spent(number, self.clock() - began, len(wanted))
+        for (ballot, _, kind), guess in zip(wanted, guesses, strict=True):
+            self.ledger.standings[ballot.draft.sequence.id].times[number] += 1
+            if guess is not None:
+                self._count(ballot, Cast(number, guess.token, guess.probability, guess.likely), kind)
+
+    def _count(self, ballot: _Ballots, cast: Cast, kind: int) -> None:
+        """Elect anew with one more guess, and note what that changed."""
+        standing = self.ledger.standings[ballot.draft.sequence.id]
+        before = ballot.voted
+        ballot.casts.append(cast)
+        ballot.casts.sort(key=lambda cast: cast.member)  # of equals the first member decides, whoever was asked first
+        ballot.voted = self.election.elect(ballot.draft, ballot.casts, standing)
+        place = len(ballot.draft.tokens)
+        standing.asked.append(Asked(cast.member, kind, place, (before.token,) if before else (), (ballot.voted.token,)))
