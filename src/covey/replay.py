@@ -103,11 +103,11 @@ class _Running:
         params = SamplingParams(temperature=0, max_tokens=max(1, len(text.tokens)))
         self.sequence = Sequence(number, (0,) * max(1, text.prompt_tokens), params)
 
-    def draft(self, length: int, floor: float | None) -> Draft:
+    def draft(self, length: int, floor: float) -> Draft:
         """What was recorded here, as a drafter that heeds the floor would have written it."""
         tokens, survival = self.text.drafts.get(self.sequence.num_output, ((), ()))
         kept = min(length, len(tokens))
-        while floor is not None and kept and survival[kept - 1] < floor:
+        while kept and survival[kept - 1] < floor:
             kept -= 1
         return Draft(len(self.sequence.tokens), self.sequence.prefix_id, tokens[:kept], survival[:kept], "recorded")
 
@@ -128,12 +128,14 @@ def replay(
     *,
     jitter: float = 0.0,
     seed: int = 0,
+    min_survival: float = 0.0,
     observe: Callable[[list[Round]], None] | None = None,
 ) -> Replayed:
     """Run all texts under a controller, `batch` at a time, prompts read already.
 
     make: a new controller, given costs of its own that it may refresh. batch: a number, or what it is at each step, for a load that
-    changes. jitter: the standard deviation of the logarithm of a factor on every time. observe: is told the Rounds of every step.
+    changes. jitter: the standard deviation of the logarithm of a factor on every time. min_survival: where the drafter ends a draft
+    by itself, under a controller that does not say. observe: is told the Rounds of every step.
     """
     controller, clock = make(deepcopy(costs)), _Clock(costs, jitter, seed)
     waiting = [_Running(number, text) for number, text in enumerate(texts) if text.tokens][::-1]
@@ -144,7 +146,7 @@ def replay(
         most = batch if isinstance(batch, int) else batch(step)
         while waiting and len(running) < most:
             running.append(waiting.pop())
-        rounds = _step(step, running[:most], controller, clock)
+        rounds = _step(step, running[:most], controller, clock, min_survival)
         _add(result, rounds)
         if observe is not None:
             observe(rounds)
@@ -156,11 +158,12 @@ def replay(
     return result
 
 
-def _step(number: int, running: list[_Running], controller: Controller, clock: _Clock) -> list[Round]:
+def _step(number: int, running: list[_Running], controller: Controller, clock: _Clock, min_survival: float) -> list[Round]:
     sequences = [each.sequence for each in running]
     load = Load(len(sequences), sum(len(sequence.tokens) for sequence in sequences))
     lengths = controller.plan(sequences, load)
-    proposed = [each.draft(length, controller.floor) for each, length in zip(running, lengths, strict=True)]
+    floor = min_survival if controller.floor is None else controller.floor
+    proposed = [each.draft(length, floor) for each, length in zip(running, lengths, strict=True)]
     unread = sum(len(each.sequence.tokens) - each.read for each, length in zip(running, lengths, strict=True) if length)
     for each, length in zip(running, lengths, strict=True):
         each.read = len(each.sequence.tokens) if length else each.read
