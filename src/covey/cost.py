@@ -24,7 +24,8 @@ _GRID = numpy.array([1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 40, 48, 64, 96
 _GUESS = (0.02, 0.0005)  # seconds of a pass and of a token in it, where nothing was measured
 _SURPRISE = 2.0  # a sample counts as at most so many times, or such a part of, what was expected: one hiccup is no trend
 _DRIFT_PACE, _PLACE_PACE = 0.1, 0.15
-_REFIT_EVERY, _RECENT = 16, 96
+_UNSEEN = 0.1  # the weight of a place that no step has come by, against 1 for each step
+_REFIT_EVERY, _RECENT, _FADING = 16, 96, 0.97
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,7 @@ class PassCost:
         self.table, self.per_reach = seconds, per_reach
         self.drift = 0.0  # natural logarithms of factors
         self.places = numpy.zeros(len(_GRID))
+        self._seen = numpy.full(len(_GRID), _UNSEEN)
         self._even()
 
     @classmethod
@@ -101,8 +103,9 @@ class PassCost:
         # The rest belongs to this size alone: shared by the two places that it lies between.
         above = min(max(int(numpy.searchsorted(_GRID, sample.tokens)), 1), len(_GRID) - 1)
         share = float(min(max((sample.tokens - _GRID[above - 1]) / (_GRID[above] - _GRID[above - 1]), 0.0), 1.0))
-        self.places[above - 1] += _PLACE_PACE * (1 - share) * surprise
-        self.places[above] += _PLACE_PACE * share * surprise
+        for place, part in ((above - 1, 1 - share), (above, share)):
+            self.places[place] += _PLACE_PACE * part * surprise
+            self._seen[place] += part
         self._even()
 
     @property
@@ -112,19 +115,19 @@ class PassCost:
         return result
 
     def _even(self) -> None:
-        self._stairs = _rising(self.table * numpy.exp(self.places))
+        self._stairs = _rising(self.table * numpy.exp(self.places), self._seen)
 
 
-def _rising(values: Floats) -> Floats:
-    """The non-decreasing sequence that is nearest in the least squares (pool adjacent violators)."""
-    pools: list[tuple[float, int]] = []  # mean, and how many values share it
-    for value in values.tolist():
-        mean, count = value, 1
+def _rising(values: Floats, weights: Floats) -> Floats:
+    """The non-decreasing sequence that is nearest in the weighted least squares (pool adjacent violators)."""
+    pools: list[tuple[float, float, int]] = []  # mean, weight, and how many values share it
+    for value, own in zip(values.tolist(), weights.tolist(), strict=True):
+        mean, weight, count = value, own, 1
         while pools and pools[-1][0] > mean:
-            before, held = pools.pop()
-            mean, count = (before * held + mean * count) / (held + count), held + count
-        pools.append((mean, count))
-    return numpy.repeat([mean for mean, _ in pools], [count for _, count in pools])
+            before, held, shared = pools.pop()
+            mean, weight, count = (before * held + mean * weight) / (held + weight), held + weight, count + shared
+        pools.append((mean, weight, count))
+    return numpy.repeat([mean for mean, _, _ in pools], [count for _, _, count in pools])
 
 
 def _slope_by_reach(samples: Sequence[PassSample]) -> float:
@@ -188,9 +191,9 @@ class DraftCost:
         if self._recent:
             features = numpy.stack([sample.work.features for sample in self._recent])
             seconds = numpy.array([sample.seconds for sample in self._recent])
-            # Relative errors count: a proposal that reads a prompt must not decide what a single guess costs.
-            scale = 1 / numpy.maximum(seconds, 1e-7)
-            self.rates = _non_negative(features * scale[:, None], numpy.ones(len(seconds)))
+            # Large errors count by their share: a proposal that reads a prompt must not decide what a single guess costs.
+            scale = _FADING ** numpy.arange(len(seconds) - 1, -1, -1) / numpy.maximum(seconds, max(1e-7, float(numpy.median(seconds))))
+            self.rates = _non_negative(features * scale[:, None], seconds * scale)
 
 
 def _non_negative(a: Floats, b: Floats, sweeps: int = 60) -> Floats:

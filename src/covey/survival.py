@@ -94,8 +94,9 @@ class Outlook:
         self.trials = numpy.zeros(depths)
 
     @classmethod
-    def hopeful(cls, depths: int, rate: float = 0.6, trials: float = 4.0) -> Outlook:
-        """What is believed before anything was drafted: every token right with this probability."""
+    def hopeful(cls, depths: int, rate: float = 0.85, trials: float = 4.0) -> Outlook:
+        """What is believed before anything was drafted: every token right with this probability. Hope is soon disappointed, but without
+        it nobody would try."""
         outlook = cls(depths)
         for depth in range(depths):
             survival = rate ** (depth + 1)

@@ -1,0 +1,173 @@
+"""Which draft length is best where, and how near to it each controller comes: replayed with one measured cost profile.
+
+    python benchmarks/lengths.py record --prompts dev.jsonl.gz --output lengths       # once, on any machine: texts and drafts
+    python benchmarks/lengths.py costs --output lengths                               # on a quiet machine: seconds
+    python benchmarks/lengths.py replay --output lengths --json lengths.json          # no model, and the same every time
+
+A cell is a group of tasks, a batch size and a drafter. In each, lengths 0 to 8 are fixed in turn and every controller is tried; prompts
+count as read, so that a cell is decoding alone. A drafter ends its drafts by itself at fixed lengths, as it does when it serves.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from covey import LLM, SamplingParams, provenance
+from covey.control import Controller, FixedLength, Goodput, make_controller
+from covey.cost import Costs
+from covey.prompts import file_digest, read_prompts
+from covey.replay import Recorded, read_trace, replay
+from covey.types import Prompt
+
+GROUPS = {
+    "code, math": ("code", "math"),
+    "chat, dialogue, qa": ("chat", "dialogue", "qa"),
+    "long input": ("summarization", "rag", "finance", "translation"),
+}
+DRAFTERS = {
+    "nested": ("nested:smollm2",),
+    "suffix": ("suffix:smollm2",),
+    "collective": ("suffix:smollm2", "nested:smollm2"),
+}
+BATCHES = (1, 4, 16)
+LENGTHS = (0, 1, 2, 3, 4, 6, 8)
+REASONABLE = (2, 3, 4, 6, 8)  # what somebody might set and leave
+CONTROLLERS = ("goodput", "smurfs", "heuristic", "confidence", "table")
+LONGEST = 8
+OWN_FLOOR = {"nested": 0.0, "suffix": 0.15, "collective": 0.15}  # min_survival of each drafter
+
+
+def record(given: argparse.Namespace) -> None:
+    """The target's texts, and for every position of them what each drafter would have drafted."""
+    for name, drafters in DRAFTERS.items():
+        with LLM(given.target, drafters=list(drafters), controller="watch", num_speculative_tokens=LONGEST, compile=given.compile) as llm:
+            for number, (group, tasks) in enumerate(GROUPS.items()):
+                place = given.output / f"{name}-{number}.jsonl"
+                if place.exists():
+                    continue
+                rounds: list[dict[str, Any]] = []
+                end = llm.observe(lambda happened, held=rounds: held.append(happened.to_dict()))  # type: ignore[misc]
+                llm.generate(_prompts(given, tasks), SamplingParams(max_tokens=given.max_tokens, temperature=0))
+                end()
+                partial = place.with_suffix(".partial")
+                partial.write_text("".join(json.dumps(each) + "\n" for each in rounds), "utf-8")
+                partial.replace(place)
+                print(f"{place}: {group}", flush=True)
+
+
+def _prompts(given: argparse.Namespace, tasks: tuple[str, ...]) -> list[Prompt]:
+    every = read_prompts(given.prompts, tasks)
+    chosen = [each for task in tasks for each in [p for p in every if p.task == task][: given.limit]]
+    return [[dict(message) for message in each.messages] for each in chosen]
+
+
+def costs(given: argparse.Namespace) -> None:
+    """What passes and drafts cost on this machine, from covey's own first measurement and then from serving."""
+    for name, drafters in DRAFTERS.items():
+        with LLM(given.target, drafters=list(drafters), max_num_seqs=max(BATCHES), num_speculative_tokens=LONGEST, compile=given.compile) as llm:
+            controller = llm.served().engine.controller
+            assert isinstance(controller, Goodput)
+            measured = {"costs": controller.costs.to_dict(), "compile": given.compile, **_provenance()}
+        (given.output / f"costs-{name}.json").write_text(json.dumps(measured, indent=1) + "\n", "utf-8")
+
+
+def _provenance() -> dict[str, Any]:
+    return {
+        "made": provenance.now(),
+        "commit": provenance.commit(),
+        "versions": provenance.versions(),
+        "machine": provenance.machine(),
+        "load_average": provenance.load_average(),
+    }
+
+
+def tried(given: argparse.Namespace) -> dict[str, Any]:
+    """Every cell: tokens a second of every fixed length and of every controller."""
+    cells = []
+    measured = {name: json.loads((given.output / f"costs-{name}.json").read_text("utf-8")) for name in DRAFTERS}
+    for name in DRAFTERS:
+        known = Costs.from_dict(measured[name]["costs"])
+        for number, group in enumerate(GROUPS):
+            texts = read_trace(given.output / f"{name}-{number}.jsonl")
+            for batch in BATCHES:
+                cells.append({"drafter": name, "group": group, "batch": batch, **_cell(texts, known, batch, OWN_FLOOR[name], given.jitter)})
+    return {
+        "command": provenance.command(),
+        **_provenance(),
+        "prompts_sha256": file_digest(given.prompts) if given.prompts else None,
+        "jitter": given.jitter,
+        "costs": measured,
+        "cells": cells,
+        "summary": _summary(cells),
+    }
+
+
+def _cell(texts: list[Recorded], costs: Costs, batch: int, floor: float, jitter: float) -> dict[str, Any]:
+    def run(make: Callable[[Costs], Controller]) -> float:
+        return replay(texts * max(1, batch // 4), make, costs, batch, jitter=jitter, min_survival=floor).tokens_per_second
+
+    fixed = {str(length): run(lambda _, length=length: FixedLength(length)) for length in LENGTHS}  # type: ignore[misc]
+    chosen = {name: run(lambda own, name=name: make_controller(name, LONGEST, own)) for name in CONTROLLERS}  # type: ignore[misc]
+    best, worst = max(fixed.values()), min(fixed[str(length)] for length in REASONABLE)
+    return {
+        "fixed": fixed,
+        "controllers": chosen,
+        "best_length": int(max(fixed, key=lambda length: fixed[length])),
+        "over_best": {name: speed / best for name, speed in chosen.items()},
+        "over_plain": {name: speed / fixed["0"] for name, speed in {**chosen, "best fixed": best}.items()},
+        "gap_closed": {name: (speed - worst) / (best - worst) for name, speed in chosen.items()} if best > worst else {},
+    }
+
+
+def _summary(cells: list[dict[str, Any]]) -> dict[str, Any]:
+    """By controller: the worst cell and the mean, against the best fixed length and plain decoding, and the gap closed."""
+    return {
+        name: {
+            "worst_over_best": min(cell["over_best"][name] for cell in cells),
+            "mean_over_best": sum(cell["over_best"][name] for cell in cells) / len(cells),
+            "worst_over_plain": min(cell["over_plain"][name] for cell in cells),
+            "mean_gap_closed": sum(cell["gap_closed"].get(name, 1.0) for cell in cells) / len(cells),
+        }
+        for name in CONTROLLERS
+    }
+
+
+def show(document: dict[str, Any]) -> None:
+    print("| drafter | group | batch | best k | best k over plain | " + " | ".join(CONTROLLERS) + " |")
+    print("|---|---|---|---|---|" + "---|" * len(CONTROLLERS))
+    for cell in document["cells"]:
+        over = " | ".join(f"{cell['over_best'][name]:.3f}" for name in CONTROLLERS)
+        print(f"| {cell['drafter']} | {cell['group']} | {cell['batch']} | {cell['best_length']} | {cell['over_plain']['best fixed']:.2f} | {over} |")
+    print(json.dumps(document["summary"]))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("stage", choices=("record", "costs", "replay"))
+    parser.add_argument("--prompts", type=Path)
+    parser.add_argument("--output", type=Path, required=True, help="the folder of traces and costs")
+    parser.add_argument("--target", default="smollm2")
+    parser.add_argument("--limit", type=int, default=4, help="prompts of a task")
+    parser.add_argument("--max-tokens", type=int, default=64)
+    parser.add_argument("--compile", action="store_true")
+    parser.add_argument("--jitter", type=float, default=0.05, help="of times in a replay; see covey.replay")
+    parser.add_argument("--json", type=Path)
+    given = parser.parse_args()
+    given.output.mkdir(parents=True, exist_ok=True)
+    if given.stage == "record":
+        record(given)
+    elif given.stage == "costs":
+        costs(given)
+    else:
+        document = tried(given)
+        if given.json:
+            given.json.write_text(json.dumps(document, indent=1) + "\n", "utf-8")
+        show(document)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,153 @@
+"""The goodput controller, with times that are made up: it drafts where that pays, as far as that pays, and comes back."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from covey.control import Controller, FixedLength, Goodput, Load, make_controller
+from covey.cost import Costs, Drafting, DraftSample, PassSample
+from covey.replay import Recorded, replay
+from covey.sampling_params import SamplingParams
+from covey.types import Round, Sequence
+
+
+def costs(base: float = 0.02, token: float = 0.001, draft: float = 0.0005, read: float = 0.0) -> Costs:
+    passes = [PassSample(n, 0, base + token * n) for n in (1, 2, 4, 8, 16, 32, 64, 128)]
+    works = [Drafting(k, k * n, n, u) for k in (1, 2, 4, 8) for n in (1, 4, 16) for u in (n, 100 * n)]
+    return Costs.fit(passes, [DraftSample(w, max(1e-9, draft * w.tokens + read * w.unread)) for w in works])
+
+
+def texts(rate: float, count: int = 16, length: int = 80, sure: float | None = None, seed: int = 0) -> list[Recorded]:
+    """Drafts of 8 tokens at every position, each token right with this probability, as the drafter says (or says `sure`)."""
+    chooser = random.Random(seed)
+    made = []
+    for _ in range(count):
+        tokens = tuple(chooser.randrange(1, 1000) for _ in range(length))
+        drafts = {}
+        for at in range(length):
+            ahead = tokens[at : at + 8]
+            guessed = tuple(token if chooser.random() < rate else 0 for token in ahead)
+            said = rate if sure is None else sure
+            drafts[at] = (guessed, tuple(said ** (i + 1) for i in range(len(ahead))))
+        made.append(Recorded(20, tokens, drafts))
+    return made
+
+
+def best_fixed(work: list[Recorded], known: Costs, batch: int) -> tuple[int, float]:
+    speeds = {k: replay(work, lambda _, k=k: FixedLength(k), known, batch).tokens_per_second for k in range(9)}
+    best = max(speeds, key=lambda k: speeds[k])
+    return best, speeds[best]
+
+
+def goodput(own: Costs) -> Controller:
+    return Goodput(own, 8)
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.2, 0.5, 0.8, 0.95])
+@pytest.mark.parametrize("batch", [1, 4, 16])
+@pytest.mark.parametrize("token", [0.00001, 0.001, 0.01])
+def test_near_the_best_fixed_length_whatever_drafts_and_passes_cost(rate: float, batch: int, token: float) -> None:
+    known, work = costs(token=token), texts(rate)
+    _, best = best_fixed(work, known, batch)
+    assert replay(work, goodput, known, batch).tokens_per_second > 0.94 * best
+
+
+def test_a_liar_costs_next_to_nothing() -> None:
+    """Random tokens, called certain."""
+    known, work = costs(), texts(0.0, count=60, sure=0.999)
+    plain = replay(work, lambda _: FixedLength(0), known, 4)
+    adaptive = replay(work, goodput, known, 4)
+    assert adaptive.tokens_per_second > 0.98 * plain.tokens_per_second
+
+
+def test_a_slow_drafter_is_hardly_ever_asked() -> None:
+    known, work = costs(draft=0.05), texts(0.6, count=40)
+    plain = replay(work, lambda _: FixedLength(0), known, 1)
+    assert replay(work, goodput, known, 1).tokens_per_second > 0.98 * plain.tokens_per_second
+
+
+def test_costs_need_not_be_known_beforehand() -> None:
+    known, work = costs(token=0.01, draft=0.02), texts(0.5, count=40)
+    plain = replay(work, lambda _: FixedLength(0), known, 4)
+    assert replay(work, lambda _: Goodput(Costs(), 8), known, 4).tokens_per_second > 0.95 * plain.tokens_per_second
+
+
+def test_mixed_drafts_are_trimmed_one_by_one() -> None:
+    """Half of the texts are drafted well, half badly, and the drafter knows which: no fixed length is as good."""
+    known = costs(token=0.004)
+    work = [text for pair in zip(texts(0.95, 20), texts(0.1, 20, seed=1), strict=True) for text in pair]
+    _, best = best_fixed(work, known, 8)
+    assert replay(work, goodput, known, 8).tokens_per_second > 1.03 * best
+
+
+def test_the_length_follows_the_load() -> None:
+    known, work = costs(base=0.02, token=0.004), texts(0.6, count=60, length=60)
+    run = replay(work, goodput, known, lambda step: 16 if 30 <= step < 60 else 1)
+    alone = [length for batch, length in run.steps[10:30] if batch == 1]
+    crowd = [length for batch, length in run.steps[34:60] if batch == 16]
+    after = [length for batch, length in run.steps[64:84] if batch == 1]
+    assert sum(crowd) / len(crowd) < 0.5 * sum(alone) / len(alone)
+    assert sum(after) / len(after) > 0.7 * sum(alone) / len(alone)
+
+
+def test_speculation_returns_when_it_pays_again() -> None:
+    known = costs()
+    bad, good = texts(0.0, count=30, sure=0.9), texts(0.9, count=120, sure=0.9, seed=1)
+    run = replay(bad + good, goodput, known, 1)
+    lengths = [length for _, length in run.steps]
+    assert sum(lengths[200:2000]) / 1800 < 0.2
+    assert sum(lengths[-300:]) / 300 > 2
+
+
+def test_probes_take_a_hundredth_of_the_time() -> None:
+    known, work = costs(), texts(0.0, count=60, sure=0.9)
+    seen: list[Round] = []
+    run = replay(work, goodput, known, 1, observe=seen.extend)
+    late = seen[400:]
+    assert sum(each.reason == "probe" for each in late) > 0
+    plain = replay(work, lambda _: FixedLength(0), known, 1)
+    assert run.seconds < 1.02 * plain.seconds
+
+
+def test_what_was_asked_for_is_a_cap() -> None:
+    controller = Goodput(costs(token=1e-6, draft=1e-6), 8)
+    sequences = [
+        Sequence(1, (5, 6), SamplingParams(max_tokens=100, speculation={"num_tokens": 2})),
+        Sequence(2, (5, 6), SamplingParams(max_tokens=100, speculation={"num_tokens": 0})),
+        Sequence(3, (5, 6), SamplingParams(max_tokens=2)),
+        Sequence(4, (5, 6), SamplingParams(max_tokens=100)),
+    ]
+    lengths = controller.plan(sequences, Load(4, 8))
+    assert lengths[0] <= 2
+    assert lengths[1:3] == [0, 1]
+    assert lengths[3] > 2
+
+
+def test_rounds_say_what_was_chosen_and_why() -> None:
+    seen: list[Round] = []
+    replay(texts(0.8), goodput, costs(), 2, observe=seen.extend)
+    assert {"pays"} <= {each.reason for each in seen} <= {"pays", "does not pay", "nothing drafted", "probe"}
+    paying = [each for each in seen if each.reason == "pays"]
+    assert sum(each.gain for each in paying) == pytest.approx(sum(each.accepted for each in paying), rel=0.15)
+    assert all(each.cost > 0 for each in paying)
+
+
+def test_ended_sequences_are_forgotten() -> None:
+    made: list[Goodput] = []
+
+    def make(own: Costs) -> Controller:
+        made.append(Goodput(own, 8))
+        return made[0]
+
+    replay(texts(0.5), make, costs(), 4)
+    assert not made[0]._drafted
+    assert not made[0].trust._own
+
+
+@pytest.mark.parametrize("name", ["goodput", "smurfs", "heuristic", "confidence", "table", "fixed", "watch"])
+def test_replays_are_the_same_every_time(name: str) -> None:
+    work = texts(0.6)
+    runs = [replay(work, lambda own: make_controller(name, 8, own), costs(), 4, jitter=0.1, seed=3) for _ in range(2)]
+    assert runs[0] == runs[1]

@@ -1,0 +1,78 @@
+"""Survival: estimates are corrected by how they came true, and outlooks remember how drafts turned out."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from covey.survival import Outlook, Trust, conditionals
+
+
+def test_conditionals_of_a_survival() -> None:
+    assert conditionals((0.5, 0.25, 0.25, 0.0, 0.0)) == [0.5, 0.5, 1.0, 0.0, 0.0]
+    assert conditionals(()) == []
+
+
+def test_a_drafter_is_taken_at_its_word_at_first() -> None:
+    assert Trust().corrected((0.8, 0.4), 1) == pytest.approx([0.8, 0.4])
+
+
+def test_a_boaster_is_found_out_for_every_sequence() -> None:
+    trust = Trust()
+    for _ in range(60):
+        trust.record(1.0, hit=False, sequence_id=1)
+    assert trust.of(1.0, 1) < 0.1
+    assert trust.of(1.0, 2) < 0.2
+    assert trust.of(0.5, 2) == pytest.approx(0.5)  # what it is less sure of is another matter
+
+
+def test_a_modest_drafter_is_found_out_too() -> None:
+    trust = Trust()
+    for _ in range(200):
+        trust.record(0.3, hit=True, sequence_id=1)
+    assert trust.of(0.3, 2) > 0.85
+
+
+def test_a_sequence_of_its_own_kind_is_followed_within_a_few_tokens() -> None:
+    trust = Trust()
+    chooser = random.Random(0)
+    for _ in range(500):
+        trust.record(0.55, hit=chooser.random() < 0.55, sequence_id=1)
+    for _ in range(12):
+        trust.record(0.55, hit=False, sequence_id=2)
+    assert trust.of(0.55, 2) < 0.35
+    trust.forget(2)
+    assert trust.of(0.55, 2) > 0.45
+
+
+def test_corrected_estimates_are_calibrated() -> None:
+    """A drafter that is always too sure by a fifth: the expected calibration error falls under 0.05."""
+    trust, chooser = Trust(), random.Random(1)
+    off = []
+    for number in range(4000):
+        truth = chooser.random() * 0.8
+        said, hit = truth / 0.8, chooser.random() < truth
+        if number > 1000:
+            off.append((trust.of(said, number // 40), hit))
+        trust.record(said, hit, number // 40)
+    bins = [[pair for pair in off if int(pair[0] * 10) == kind] for kind in range(10)]
+    error = sum(abs(sum(p for p, _ in held) - sum(h for _, h in held)) for held in bins) / len(off)
+    assert error < 0.05
+
+
+def test_an_outlook_remembers_how_far_drafts_get() -> None:
+    outlook = Outlook(4)
+    for _ in range(100):
+        outlook.record((0.9, 0.5), asked=4, memory=64)
+    share, survival = outlook.on(Outlook.hopeful(4), weight=1.0)
+    assert share.sum(1) == pytest.approx([1.0, 1.0, 0.02, 0.02], abs=0.02)
+    assert float((share * survival).sum(1)[0]) == pytest.approx(0.9, abs=0.02)
+
+
+def test_depths_that_were_not_asked_for_are_not_held_against_a_draft() -> None:
+    outlook = Outlook(4)
+    for _ in range(50):
+        outlook.record((0.9,), asked=1, memory=64)
+    share, survival = outlook.on(Outlook.hopeful(4, rate=0.6), weight=2.0)
+    assert float((share * survival).sum(1)[1]) == pytest.approx(0.36)
