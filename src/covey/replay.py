@@ -103,12 +103,17 @@ class _Running:
         params = SamplingParams(temperature=0, max_tokens=max(1, len(text.tokens)))
         self.sequence = Sequence(number, (0,) * max(1, text.prompt_tokens), params)
 
-    def draft(self, length: int, floor: float) -> Draft:
-        """What was recorded here, as a drafter that heeds the floor would have written it."""
+    def draft(self, length: int, min_survival: float, floor: float | None) -> Draft:
+        """What was recorded here, as a drafter would have written it: see Growing.extend."""
         tokens, survival = self.text.drafts.get(self.sequence.num_output, ((), ()))
         kept = min(length, len(tokens))
-        while kept and survival[kept - 1] < floor:
-            kept -= 1
+        for depth, alive in enumerate(survival[:kept]):
+            if floor is None and alive < min_survival:
+                kept = depth
+                break
+            if floor is not None and alive < floor:
+                kept = depth + 1
+                break
         return Draft(len(self.sequence.tokens), self.sequence.prefix_id, tokens[:kept], survival[:kept], "recorded")
 
     def verify(self, draft: Draft) -> tuple[int, tuple[int, ...]]:
@@ -162,8 +167,7 @@ def _step(number: int, running: list[_Running], controller: Controller, clock: _
     sequences = [each.sequence for each in running]
     load = Load(len(sequences), sum(len(sequence.tokens) for sequence in sequences))
     lengths = controller.plan(sequences, load)
-    floor = min_survival if controller.floor is None else controller.floor
-    proposed = [each.draft(length, floor) for each, length in zip(running, lengths, strict=True)]
+    proposed = [each.draft(length, min_survival, controller.floor) for each, length in zip(running, lengths, strict=True)]
     unread = sum(len(each.sequence.tokens) - each.read for each, length in zip(running, lengths, strict=True) if length)
     for each, length in zip(running, lengths, strict=True):
         each.read = len(each.sequence.tokens) if length else each.read

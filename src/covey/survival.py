@@ -50,6 +50,12 @@ class Trust:
         own = (fared + self.prior_trials) / (expected + self.prior_trials)
         return min(0.999, self._at_large(estimate) * own)
 
+    @property
+    def rate(self) -> float:
+        """How often guesses lately were right after others that were, from 0.3 to 1."""
+        hits, trials = sum(self._hits) + self.prior_trials, sum(self._trials) + self.prior_trials
+        return max(0.3, hits / trials)
+
     def corrected(self, survival: Sequence[float], sequence_id: int) -> list[float]:
         """The survival of a draft, corrected; it never rises."""
         alive, found = 1.0, []
@@ -115,6 +121,13 @@ class Outlook:
             depths, kinds = numpy.arange(len(drafted)), numpy.searchsorted(_CLASSES, drafted, side="right")
             self.mass[depths, kinds] += 1
             self.value[depths, kinds] += drafted
+
+    def fade(self, memory: float) -> None:
+        """A round went by without a draft: what was seen before counts less."""
+        keep = 1 - 1 / memory
+        self.mass *= keep
+        self.value *= keep
+        self.trials *= keep
 
     def on(self, ground: Outlook, weight: float) -> tuple[Floats, Floats]:
         """Shares and their mean survival, each [depths, classes]; what is known at large weighs as `weight` drafts of its own."""

@@ -24,8 +24,8 @@ from covey.types import Draft, Round, Sequence
 
 Floats = NDArray[numpy.float64]
 
-_GROUND = 6.0  # drafts that what is known at large weighs against a sequence's own
-_OWN_MEMORY, _GROUND_MEMORY = 24.0, 512.0
+_GROUND = 12.0  # drafts that what is known at large weighs against a sequence's own
+_OWN_MEMORY, _GROUND_MEMORY = 16.0, 512.0
 _PROBES = 0.01  # the share of time that may be spent on finding out whether speculation pays again
 _PROBE_LENGTH = 2
 _SAVED_PROBES = 2.0  # so many probes can be saved up
@@ -53,6 +53,14 @@ class _Step:
     work: Drafting | None = None
 
 
+@dataclass(frozen=True)
+class _Market:
+    """What things are worth with the present batch. price: tokens that a second is worth. slot: tokens that a place in the pass is."""
+
+    price: float
+    slot: float
+
+
 class Goodput(Controller):
     """See the module. costs are refreshed from every step. longest: the longest draft."""
 
@@ -75,14 +83,17 @@ class Goodput(Controller):
             return lengths
         asked = [sequences[i] for i in able]
         share, survival = self._outlooks(asked, [rooms[i] for i in able])
-        price, spare = self._price(share, survival, asked, load)
-        self._step.price = price
-        for i, length in zip(able, self._worth(asked, share, survival, price, spare), strict=True):
+        market = self._market(share, survival, asked, load)
+        self._step.price = market.price
+        for i, length in zip(able, self._worth(asked, share, survival, market), strict=True):
             lengths[i] = length
         if not any(lengths):
             self._maybe_probe([(sequences[i], i) for i in able], rooms, lengths, load)
         self._begin(sequences, lengths)
-        self.floor = 0.0 if self._step.probes else spare + price * self.costs.drafter.per_token
+        drafter = self.costs.drafter
+        # A further guess costs a step, which sequences share, and is as good as guesses are.
+        guess = market.price * (drafter.per_step / len(able) + drafter.per_token)
+        self.floor = 0.0 if self._step.probes else (market.slot + guess) / self.trust.rate
         return lengths
 
     def _outlooks(self, sequences: list[Sequence], rooms: list[int]) -> tuple[Floats, Floats]:
@@ -93,11 +104,8 @@ class Goodput(Controller):
             share[number, room:] = 0
         return share, numpy.stack([each[1] for each in found])
 
-    def _price(self, share: Floats, survival: Floats, sequences: list[Sequence], load: Load) -> tuple[float, float]:
-        """Tokens a second at the best that can be expected, and how many tokens the seconds of one more in the pass are worth.
-
-        All slots that drafts are expected to fill, the surest first; every prefix of that order is evaluated.
-        """
+    def _market(self, share: Floats, survival: Floats, sequences: list[Sequence], load: Load) -> _Market:
+        """What is best to be expected: all slots that drafts are expected to fill, the surest first, every prefix evaluated."""
         order = numpy.argsort(-survival, axis=None)
         weights = share.ravel()[order]
         slots = numpy.concatenate([[0.0], weights.cumsum()])
@@ -108,15 +116,16 @@ class Goodput(Controller):
         seconds[1:] += drafting[1:]
         rate = (count + gain) / seconds
         best = int(rate.argmax())
-        here = slots[best] + numpy.array([0.0, float(count)])
-        near = self._pass_seconds(here, sequences, load)
         price = float(rate[best])
-        return price, price * max(0.0, float(near[1] - near[0])) / count
+        # A staircase has no slope: the slots of this pass, and one more for everybody, pay alike for all that they cost together.
+        more = slots[best] + count
+        both = self._pass_seconds(numpy.array([0.0, more]), sequences, load)
+        return _Market(price, price * float(both[1] - both[0]) / more)
 
-    def _worth(self, sequences: list[Sequence], share: Floats, survival: Floats, price: float, spare: float) -> list[int]:
+    def _worth(self, sequences: list[Sequence], share: Floats, survival: Floats, market: _Market) -> list[int]:
         """How far each sequence's draft is expected to pay: 0 where it is not."""
-        drafter, count = self.costs.drafter, len(sequences)
-        gains = (share * numpy.maximum(0.0, survival - spare)).sum(2)  # [n, depths]
+        drafter, count, price = self.costs.drafter, len(sequences), market.price
+        gains = (share * numpy.maximum(0.0, survival - market.slot)).sum(2)  # [n, depths]
         reached = share.sum(2)
         each = price * (drafter.per_step / count + drafter.per_token)
         paying = gains > each * reached
@@ -151,6 +160,8 @@ class Goodput(Controller):
                 self._step.lengths[sequence.id] = length
                 self._step.unread += self._missed(sequence)
                 self._of(sequence).read = len(sequence.tokens)
+            else:  # so that it returns to what is known at large, and is tried again
+                self._of(sequence).outlook.fade(_OWN_MEMORY)
 
     # -- after drafting
 

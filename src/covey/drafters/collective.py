@@ -134,7 +134,7 @@ class CollectiveDrafter(Drafter):
             self.records.save(self._state)
 
     def heed(self, floor: float | None) -> None:
-        self.ledger.floor = self.ledger.min_survival if floor is None else floor
+        self.ledger.floor = floor
         for member in self.members:
             member.call("heed", None, floor)
 

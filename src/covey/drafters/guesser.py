@@ -60,6 +60,19 @@ class Growing:
         self.survival.append(self.alive * probability)
         self.tokens.append(token)
 
+    def extend(self, token: int, probability: float, min_survival: float, floor: float | None) -> bool:
+        """Write a token that is worth it; whether it was.
+
+        A drafter by itself leaves out a token with which the draft's survival falls under its min_survival. Where a controller has set a
+        floor, the token that falls under it is the last: it is guessed already, and the controller decides whether it is sent.
+        """
+        worth = floor is not None or self.alive * probability >= min_survival
+        if worth:
+            self.add(token, probability)
+        if not worth or (floor is not None and self.alive < floor):
+            self.end()
+        return worth
+
     def end(self) -> None:
         """Write no more."""
         self.length = len(self.tokens)
@@ -97,11 +110,6 @@ class Guesser(Drafter):
         self._open: dict[int, Growing] = {}  # by sequence: the last draft, until it is settled
         self._floor: float | None = None
 
-    @property
-    def floor(self) -> float:
-        """Where a draft ends: what the controller said last, or the drafter's own min_survival."""
-        return self.min_survival if self._floor is None else self._floor
-
     def heed(self, floor: float | None) -> None:
         self._floor = floor
 
@@ -138,10 +146,10 @@ class Guesser(Drafter):
         drafts = [self.open(sequence, length) for sequence, length in zip(sequences, lengths, strict=True)]
         while growing := [draft for draft in drafts if not draft.done]:
             for draft, guess in zip(growing, self.ask(growing), strict=True):
-                if guess is None or draft.alive * guess.probability < self.floor:
+                if guess is None:
                     draft.end()
                 else:
-                    draft.add(guess.token, guess.probability)
+                    draft.extend(guess.token, guess.probability, self.min_survival, self._floor)
         return [draft.draft(self.name) for draft in drafts]
 
     def ask(self, growing: list[Growing]) -> list[Guess | None]:

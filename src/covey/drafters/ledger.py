@@ -78,7 +78,7 @@ class Ledger:
 
     def __init__(self, names: tuple[str, ...], policy: Policy, min_survival: float) -> None:
         self.names, self.policy, self.min_survival = names, policy, min_survival
-        self.floor = min_survival
+        self.floor: float | None = None  # a controller's
         self.records = Records(names)
         self.standings: dict[int, Standing] = {}
         self._tables: dict[str, HitTable] = {}
@@ -110,11 +110,8 @@ class Ledger:
         probability = self._table(draft.sequence.target).probability(kind)
         standing.casts.append(casts)
         standing.elected.append((kind, voted.token))
-        if draft.alive * probability < self.floor:
-            draft.end()
-            return
-        draft.add(voted.token, probability)
-        standing.votes.append(tuple(self.names[cast.member] for cast in voted.supporters))
+        if draft.extend(voted.token, probability, self.min_survival, self.floor):
+            standing.votes.append(tuple(self.names[cast.member] for cast in voted.supporters))
 
     def finished(self, draft: Growing, source: str) -> Draft:
         """The draft as it goes to the target, with what is to be told of it."""

@@ -33,6 +33,7 @@ _LENGTHS = (0, 1, 2, 4, 8)
 _NEAR, _FAR = 64, 1024  # positions that a row looks back at
 _REPETITIONS = 3
 _DRAFTED_TOKENS = 12
+_ENOUGH = 3  # sizes of passes, for what was measured to be kept
 _KEPT_FROM = 0.5  # seconds: what is measured faster is not worth keeping
 _TEXT = (
     "In autumn the birds gather above the fields and fly south together. Each of them watches its neighbours, and nobody leads for "
@@ -47,13 +48,16 @@ def costs_of(served: Served, key: dict[str, Any], longest: int, max_num_seqs: in
         return kept
     began = time.monotonic()
     try:
-        costs = Costs.fit(_passes(served, longest, max_num_seqs), _drafts(served, longest, max_num_seqs))
+        passes, drafts = _passes(served, longest, max_num_seqs), _drafts(served, longest, max_num_seqs)
     except Exception:  # whatever is wrong with the target, its requests will say
         log.warning("the costs of %s could not be measured; they are learned while serving", served.name, exc_info=True)
         return Costs()
     took = time.monotonic() - began
     log.info("measured the costs of %s in %.1f s", served.name, took)
-    if took >= _KEPT_FROM:
+    costs = Costs.fit(passes, drafts)
+    if len({sample.tokens for sample in passes}) < _ENOUGH:
+        log.warning("the machine was too busy to measure the costs of %s well; they are measured again next time", served.name)
+    elif took >= _KEPT_FROM:
         _save(place, key, costs)
     return costs
 
