@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from covey.drafters.confidence import UNCALIBRATED, Confidence
+from covey.drafters.gifts import Gifts
 from covey.drafters.guesser import Growing, Guess
 from covey.drafters.stepwise import Stepwise
 from covey.errors import CoveyError, UnsupportedError
@@ -41,47 +42,6 @@ class _Evidence:
     exit: int
     token: int
     estimate: float
-
-
-class _Gifts:
-    """The target's hidden states of one sequence, by position, from the first that is still of use.
-
-    They come a few at a time, perhaps for long before anybody reads them: parts are put together when they are wanted.
-    """
-
-    def __init__(self, like: Tensor) -> None:
-        self._none = like.new_zeros(1, like.shape[-1])  # for positions that nothing was given for
-        self._start = self.stop = 0
-        self._parts: list[Tensor] = []
-
-    def add(self, start: int, hidden: Tensor) -> None:
-        """What the target left at positions from `start` on; anything from there on that was held is replaced."""
-        if start > self.stop:  # a gap: what was held is of no use to what follows
-            self._start, self._parts = start, []
-        elif start < self.stop:
-            self._parts = [self.of(self._start, start)] if start > self._start else []
-            self._start = min(self._start, start)
-        self._parts.append(hidden.to(self._none))
-        self.stop = start + len(hidden)
-
-    def of(self, start: int, stop: int) -> Tensor:
-        """Positions start .. stop - 1, zeros where nothing was given: [stop - start, H]."""
-        first, last = max(start, self._start), min(stop, self.stop)
-        if first >= last:
-            return self._none.expand(max(0, stop - start), -1)
-        held = self._held()[first - self._start : last - self._start]
-        return torch.cat([self._none.expand(first - start, -1), held, self._none.expand(stop - last, -1)])
-
-    def drop(self, position: int) -> None:
-        """Forget what was left before a position."""
-        if position > self._start:
-            self._parts, self._start = [self._held()[position - self._start :]], position
-            self.stop = max(self.stop, position)
-
-    def _held(self) -> Tensor:
-        if len(self._parts) != 1:
-            self._parts = [torch.cat([self._none[:0], *self._parts])]
-        return self._parts[0]
 
 
 class _Depths:
@@ -159,7 +119,7 @@ class NestedDrafter(Stepwise):
         self.calibrations: dict[str, Calibration] = {}  # by target
         self.confidences: dict[str, Confidence] = {}
         self._depths: dict[int, _Depths] = {}
-        self._gifts: dict[int, _Gifts] = {}
+        self._gifts: dict[int, Gifts] = {}
 
     @property
     def bytes_per_token(self) -> int:
@@ -190,7 +150,7 @@ class NestedDrafter(Stepwise):
         super().start(sequence)
         self._depths[sequence.id] = _Depths(self.runner.num_stages)
         if self.wants_hidden:
-            self._gifts[sequence.id] = _Gifts(torch.empty(0, self.runner.hidden_size, dtype=self.runner.dtype, device=self.runner.device))
+            self._gifts[sequence.id] = Gifts(torch.empty(0, self.runner.hidden_size, dtype=self.runner.dtype, device=self.runner.device))
 
     def stop(self, sequence: Sequence) -> None:
         super().stop(sequence)

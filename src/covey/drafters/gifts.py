@@ -1,0 +1,51 @@
+"""The target's hidden states of one sequence, kept until a self draft has read them.
+
+They come a few at a time, perhaps for long before anybody reads them: parts are put together when they are wanted. Knows nothing of
+drafts.
+
+    gifts = Gifts(torch.empty(0, 576)); gifts.add(0, hidden); gifts.of(0, 5); gifts.drop(5)
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+class Gifts:
+    """By position, from the first that is still of use. like: [0, H], of the kind that is handed out."""
+
+    def __init__(self, like: Tensor) -> None:
+        self._none = like.new_zeros(1, like.shape[-1])  # for positions that nothing was given for
+        self._start = self.stop = 0
+        self._parts: list[Tensor] = []
+
+    def add(self, start: int, hidden: Tensor) -> None:
+        """What the target left at positions from `start` on; anything from there on that was held is replaced."""
+        if start > self.stop:  # a gap: what was held is of no use to what follows
+            self._start, self._parts = start, []
+        elif start < self.stop:
+            self._parts = [self.of(self._start, start)] if start > self._start else []
+            self._start = min(self._start, start)
+        # A copy: what is given is a part of a whole pass, which must not be kept alive by it.
+        self._parts.append(hidden.to(self._none, copy=True))
+        self.stop = start + len(hidden)
+
+    def of(self, start: int, stop: int) -> Tensor:
+        """Positions start .. stop - 1, zeros where nothing was given: [stop - start, H]."""
+        first, last = max(start, self._start), min(stop, self.stop)
+        if first >= last:
+            return self._none.expand(max(0, stop - start), -1)
+        held = self._held()[first - self._start : last - self._start]
+        return torch.cat([self._none.expand(first - start, -1), held, self._none.expand(stop - last, -1)])
+
+    def drop(self, position: int) -> None:
+        """Forget what was left before a position."""
+        if position > self._start:
+            self._parts, self._start = [self._held()[position - self._start :]], position
+            self.stop = max(self.stop, position)
+
+    def _held(self) -> Tensor:
+        if len(self._parts) != 1:
+            self._parts = [torch.cat([self._none[:0], *self._parts])]
+        return self._parts[0]
