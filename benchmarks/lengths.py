@@ -68,7 +68,9 @@ def _prompts(given: argparse.Namespace, tasks: tuple[str, ...]) -> list[Prompt]:
 def costs(given: argparse.Namespace) -> None:
     """What passes and drafts cost on this machine, from covey's own first measurement and then from serving."""
     for name, drafters in DRAFTERS.items():
-        with LLM(given.target, drafters=list(drafters), max_num_seqs=max(BATCHES), num_speculative_tokens=LONGEST, compile=given.compile) as llm:
+        with LLM(
+            given.target, drafters=list(drafters), max_num_seqs=max(BATCHES), num_speculative_tokens=LONGEST, compile=given.compile
+        ) as llm:
             controller = llm.served().engine.controller
             assert isinstance(controller, Goodput)
             measured = {"costs": controller.costs.to_dict(), "compile": given.compile, **_provenance()}
@@ -141,7 +143,9 @@ def show(document: dict[str, Any]) -> None:
     print("|---|---|---|---|---|" + "---|" * len(CONTROLLERS))
     for cell in document["cells"]:
         over = " | ".join(f"{cell['over_best'][name]:.3f}" for name in CONTROLLERS)
-        print(f"| {cell['drafter']} | {cell['group']} | {cell['batch']} | {cell['best_length']} | {cell['over_plain']['best fixed']:.2f} | {over} |")
+        print(
+            f"| {cell['drafter']} | {cell['group']} | {cell['batch']} | {cell['best_length']} | {cell['over_plain']['best fixed']:.2f} | {over} |"
+        )
     print(json.dumps(document["summary"]))
 
 

@@ -64,15 +64,26 @@ def test_corrected_estimates_are_calibrated() -> None:
 def test_an_outlook_remembers_how_far_drafts_get() -> None:
     outlook = Outlook(4)
     for _ in range(100):
-        outlook.record((0.9, 0.5), asked=4, memory=64)
+        outlook.record((0.9, 0.5), asked=4, rate=0.7, memory=64)
     share, survival = outlook.on(Outlook.hopeful(4), weight=1.0)
     assert share.sum(1) == pytest.approx([1.0, 1.0, 0.02, 0.02], abs=0.02)
     assert float((share * survival).sum(1)[0]) == pytest.approx(0.9, abs=0.02)
 
 
-def test_depths_that_were_not_asked_for_are_not_held_against_a_draft() -> None:
+def test_a_draft_that_was_cut_short_is_supposed_to_go_on() -> None:
     outlook = Outlook(4)
     for _ in range(50):
-        outlook.record((0.9,), asked=1, memory=64)
-    share, survival = outlook.on(Outlook.hopeful(4, rate=0.6), weight=2.0)
-    assert float((share * survival).sum(1)[1]) == pytest.approx(0.36)
+        outlook.record((0.9,), asked=1, rate=0.5, memory=64)
+    share, survival = outlook.on(Outlook.hopeful(4), weight=0.01)
+    assert (share * survival).sum(1) == pytest.approx([0.9, 0.45, 0.225, 0.1125], rel=0.01)
+
+
+def test_what_was_seen_fades_while_nothing_is_drafted() -> None:
+    outlook, ground = Outlook(2), Outlook.hopeful(2, rate=0.5)
+    for _ in range(50):
+        outlook.record((), asked=2, rate=0.5, memory=16)
+    before = outlook.on(ground, weight=4.0)[0][0].sum()
+    for _ in range(64):
+        outlook.fade(16)
+    assert before < 0.35
+    assert outlook.on(ground, weight=4.0)[0][0].sum() > 0.9

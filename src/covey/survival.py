@@ -110,13 +110,17 @@ class Outlook:
             outlook.mass[depth, kind], outlook.value[depth, kind], outlook.trials[depth] = trials, trials * survival, trials
         return outlook
 
-    def record(self, survival: Sequence[float], asked: int, memory: float) -> None:
-        """A draft of at most `asked` tokens had this corrected survival; it may be shorter than what was asked for."""
-        keep = 1 - 1 / memory
-        self.mass[:asked] *= keep
-        self.value[:asked] *= keep
-        self.trials[:asked] = self.trials[:asked] * keep + 1
-        drafted = numpy.asarray(survival[:asked], numpy.float64)
+    def record(self, survival: Sequence[float], asked: int, rate: float, memory: float) -> None:
+        """A draft of at most `asked` tokens had this corrected survival; it may be shorter than what was asked for.
+
+        Of one that was cut short by that it is supposed that it would have gone on, its survival falling by `rate` a token.
+        """
+        self.fade(memory)
+        self.trials += 1
+        going = list(survival[:asked])
+        while len(going) >= asked and len(going) < len(self.trials):
+            going.append(going[-1] * rate if going else 0.0)
+        drafted = numpy.asarray(going, numpy.float64)
         if len(drafted):
             depths, kinds = numpy.arange(len(drafted)), numpy.searchsorted(_CLASSES, drafted, side="right")
             self.mass[depths, kinds] += 1

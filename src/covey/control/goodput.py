@@ -30,6 +30,8 @@ _PROBES = 0.01  # the share of time that may be spent on finding out whether spe
 _PROBE_LENGTH = 2
 _SAVED_PROBES = 2.0  # so many probes can be saved up
 _WAKING = 1.1  # what does not draft begins again when that pays by a tenth, so that it does not flap
+_MARGIN = 0.02  # tokens a sequence that a step's drafts must be expected to win: estimates are not exact
+_SHY = 16  # drafts, before which a few sequences only are tried at a time
 _HORIZON = 32  # rounds that reading what a drafter has missed is paid off in
 
 
@@ -85,14 +87,15 @@ class Goodput(Controller):
         share, survival = self._outlooks(asked, [rooms[i] for i in able])
         market = self._market(share, survival, asked, load)
         self._step.price = market.price
-        for i, length in zip(able, self._worth(asked, share, survival, market), strict=True):
+        bold = len(able) if self._ground.trials[0] >= _SHY else -(-len(able) // 4)
+        for i, length in list(zip(able, self._worth(asked, share, survival, market), strict=True))[:bold]:
             lengths[i] = length
         if not any(lengths):
             self._maybe_probe([(sequences[i], i) for i in able], rooms, lengths, load)
         self._begin(sequences, lengths)
         drafter = self.costs.drafter
         # A further guess costs a step, which sequences share, and is as good as guesses are.
-        guess = market.price * (drafter.per_step / len(able) + drafter.per_token)
+        guess = market.price * (drafter.per_step / max(1, len(self._step.lengths)) + drafter.per_token)
         self.floor = 0.0 if self._step.probes else (market.slot + guess) / self.trust.rate
         return lengths
 
@@ -112,7 +115,8 @@ class Goodput(Controller):
         gain = numpy.concatenate([[0.0], (weights * survival.ravel()[order]).cumsum()])
         count = len(sequences)
         seconds = self._pass_seconds(slots, sequences, load)
-        drafting = self.costs.drafter.seconds(Drafting(1, 0, count)) + slots * self.costs.drafter.per_token
+        drafter = self.costs.drafter
+        drafting = drafter.per_sequence * count + drafter.per_token * slots + drafter.per_step * numpy.maximum(1.0, slots / count)
         seconds[1:] += drafting[1:]
         rate = (count + gain) / seconds
         best = int(rate.argmax())
@@ -123,22 +127,31 @@ class Goodput(Controller):
         return _Market(price, price * float(both[1] - both[0]) / more)
 
     def _worth(self, sequences: list[Sequence], share: Floats, survival: Floats, market: _Market) -> list[int]:
-        """How far each sequence's draft is expected to pay: 0 where it is not."""
-        drafter, count, price = self.costs.drafter, len(sequences), market.price
-        gains = (share * numpy.maximum(0.0, survival - market.slot)).sum(2)  # [n, depths]
-        reached = share.sum(2)
-        each = price * (drafter.per_step / count + drafter.per_token)
-        paying = gains > each * reached
-        depths = numpy.where(paying.any(1), paying.shape[1] - paying[:, ::-1].argmax(1), 0)
-        lengths = []
-        for number, sequence in enumerate(sequences):
-            depth, kept = int(depths[number]), self._of(sequence)
-            missed = price * drafter.per_unread * self._missed(sequence) / min(_HORIZON, max(1, sequence.max_draft_tokens))
-            cost = price * drafter.per_sequence + missed + float(each * reached[number, :depth].sum())
-            pays = float(gains[number, :depth].sum()) > cost * (1.0 if kept.awake else _WAKING)
-            kept.awake = depth > 0 and pays
-            lengths.append(min(self.longest, sequence.max_draft_tokens, depth + 1) if kept.awake else 0)
-        return lengths
+        """How far each sequence's draft is expected to pay: 0 where it is not.
+
+        A sequence pays for its own tokens; a step of the drafter is paid by all that take part in it.
+        """
+        drafter, price = self.costs.drafter, market.price
+        reached = share.sum(2)  # [n, depths]
+        gains = (share * numpy.maximum(0.0, survival - market.slot)).sum(2) - price * drafter.per_token * reached
+        rounds = numpy.array([min(_HORIZON, max(1, sequence.max_draft_tokens)) for sequence in sequences])
+        missed = numpy.array([self._missed(sequence) for sequence in sequences])
+        entry = price * (drafter.per_sequence + drafter.per_unread * missed / rounds)
+        entry *= numpy.array([1.0 if self._of(sequence).awake else _WAKING for sequence in sequences])
+        chosen, depth = numpy.ones(len(sequences), bool), gains.shape[1]
+        for _ in range(2):  # who takes part depends on how far it goes, and the other way round
+            chosen = gains[:, :depth].sum(1) > entry
+            steps = price * drafter.per_step * (1 - numpy.prod(1 - numpy.minimum(1.0, reached[chosen]), 0))  # somebody gets there
+            profit = (gains[chosen].sum(0) - steps).cumsum() - entry[chosen].sum()
+            depth = int(profit.argmax()) + 1
+        if profit[depth - 1] <= _MARGIN * len(sequences):
+            chosen[:] = False
+        for sequence, asked in zip(sequences, chosen.tolist(), strict=True):
+            self._of(sequence).awake = asked
+        # One more than pays, to hear of it when that changes.
+        return [
+            min(self.longest, s.max_draft_tokens, depth + 1) if asked else 0 for s, asked in zip(sequences, chosen.tolist(), strict=True)
+        ]
 
     def _maybe_probe(self, able: list[tuple[Sequence, int]], rooms: list[int], lengths: list[int], load: Load) -> None:
         """Where nobody drafts, one sequence does, as often as a hundredth of the time pays for it."""
@@ -170,8 +183,8 @@ class Goodput(Controller):
         survival = [self.trust.corrected(draft.survival, sequence.id) for sequence, draft in zip(sequences, drafts, strict=True)]
         for sequence, found in zip(sequences, survival, strict=True):
             if asked := step.lengths.get(sequence.id, 0):
-                self._of(sequence).outlook.record(found, asked, _OWN_MEMORY)
-                self._ground.record(found, asked, _GROUND_MEMORY)
+                self._of(sequence).outlook.record(found, asked, self.trust.rate, _OWN_MEMORY)
+                self._ground.record(found, asked, self.trust.rate, _GROUND_MEMORY)
         written = [len(draft) for draft in drafts]
         step.work = Drafting(max(written, default=0), sum(written), len(step.lengths), step.unread)
         kept = self._kept(sequences, survival, load)

@@ -28,10 +28,10 @@ from covey.types import Draft, Round, Sequence, Work
 log = logging.getLogger(__name__)
 
 _FORMAT = 1
-_PASSES_SECONDS, _DRAFTS_SECONDS = 3.0, 1.5
-_LENGTHS = (0, 1, 2, 4, 8)
+_PASSES_SECONDS, _DRAFTS_SECONDS = 3.7, 1.2
+_LENGTHS = (0, 1, 4, 8)
 _NEAR, _FAR = 64, 1024  # positions that a row looks back at
-_REPETITIONS = 3
+_MANY = 8  # sequences, from which on a pass is long enough to be measured once
 _DRAFTED_TOKENS = 12
 _ENOUGH = 3  # sizes of passes, for what was measured to be kept
 _KEPT_FROM = 0.5  # seconds: what is measured faster is not worth keeping
@@ -95,7 +95,7 @@ def _passes(served: Served, longest: int, max_num_seqs: int) -> list[PassSample]
     samples: list[PassSample] = []
     deadline = time.monotonic() + _PASSES_SECONDS
     for count, reach, length in cells:
-        for repetition in range(_REPETITIONS + 1):
+        for repetition in range(2 if count >= _MANY else 3):
             if time.monotonic() > deadline:
                 return samples
             sample = _pass(served, count, min(reach, served.max_model_len - longest - 2), length)
