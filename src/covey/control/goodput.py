@@ -31,7 +31,7 @@ _PROBE_LENGTH = 2
 _SAVED_PROBES = 2.0  # so many probes can be saved up
 _WAKING = 1.1  # what does not draft begins again when that pays by a tenth, so that it does not flap
 _MARGIN = 0.02  # tokens a sequence that a step's drafts must be expected to win: estimates are not exact
-_SHY = 16  # drafts, before which a few sequences only are tried at a time
+_SHY = 8  # drafts, the four that were only hoped for among them, before which a few sequences only are tried at a time
 _HORIZON = 32  # rounds that reading what a drafter has missed is paid off in
 
 
