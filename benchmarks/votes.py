@@ -10,6 +10,7 @@ and the tokens that a tree of all drafts would send to the target.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import time
 from collections.abc import Callable
@@ -65,17 +66,20 @@ def run(given: argparse.Namespace, prompts: list[TaskPrompt], make: Callable[[],
     """Lengths over all prompts and by task: tokens a round, and mean accepted length over rounds with a draft."""
     drafters = make()
     params = SamplingParams(max_tokens=given.max_tokens, temperature=given.temperature, seed=0)
-    by_task: dict[str, list[Round]] = {}
-    with LLM(given.target, drafters=drafters, num_speculative_tokens=given.length, max_num_seqs=given.batch, dtype=given.dtype) as llm:
-        for task in dict.fromkeys(prompt.task for prompt in prompts):
-            rounds = by_task.setdefault(task, [])
-            end = llm.observe(rounds.append)
-            asked = [llm.encode([dict(m) for m in prompt.messages]) for prompt in prompts if prompt.task == task]
-            llm.generate([ids for ids in asked if len(ids) + given.max_tokens < llm.max_model_len], params, progress=False)
-            end()
+    options = {"num_speculative_tokens": given.length, "max_num_seqs": given.batch, "dtype": given.dtype, "controller": "fixed"}
+    with LLM(given.target, drafters=drafters, **options) as llm:
+        asked = [(prompt.task, llm.encode([dict(m) for m in prompt.messages])) for prompt in prompts]
+        asked = [(task, ids) for task, ids in asked if len(ids) + given.max_tokens < llm.max_model_len]
+        every: list[Round] = []
+        llm.observe(every.append)
+        done = llm.generate([ids for _, ids in asked], params, progress=False)
+        task_of = {completion.request_id: asked[completion.prompt_index][0] for completion in done}
+        by_task: dict[str, list[Round]] = {}
+        for happened in every:
+            by_task.setdefault(task_of[happened.request_id], []).append(happened)
         found = {
-            "all": _lengths([r for rounds in by_task.values() for r in rounds]),
-            "by_task": {t: _lengths(r) for t, r in by_task.items()},
+            "all": _lengths(every),
+            "by_task": {t: _lengths(r) for t, r in sorted(by_task.items())},
         }
         if noting and isinstance(noted := llm.drafters[0], Noting):
             count = max(1, len(noted.rounds))
@@ -110,7 +114,8 @@ def main() -> None:
     parser.add_argument("--json", type=Path, required=True)
     given = parser.parse_args()
     every = read_prompts(given.prompts)
-    prompts = [p for task in dict.fromkeys(e.task for e in every) for p in [e for e in every if e.task == task][: given.limit]]
+    by_task = [[e for e in every if e.task == task][: given.limit] for task in dict.fromkeys(e.task for e in every)]
+    prompts = [p for turn in itertools.zip_longest(*by_task) for p in turn if p is not None]  # tasks mixed in one stream
     names = given.drafters.split(",")
 
     def members() -> list[Drafter]:
