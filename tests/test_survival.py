@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from covey.survival import Outlook, Trust, conditionals
+from covey.survival import Outlook, Trust, Turnout, conditionals, outlooks
 
 
 def test_conditionals_of_a_survival() -> None:
@@ -61,29 +61,34 @@ def test_corrected_estimates_are_calibrated() -> None:
     assert error < 0.05
 
 
-def test_an_outlook_remembers_how_far_drafts_get() -> None:
+def seen(drafts: list[tuple[float, ...]], asked: int, rate: float = 0.7) -> Outlook:
     outlook = Outlook(4)
-    for _ in range(100):
-        outlook.record((0.9, 0.5), asked=4, rate=0.7, memory=64)
-    share, survival = outlook.on(Outlook.hopeful(4), weight=1.0)
-    assert share.sum(1) == pytest.approx([1.0, 1.0, 0.02, 0.02], abs=0.02)
-    assert float((share * survival).sum(1)[0]) == pytest.approx(0.9, abs=0.02)
+    for survival in drafts:
+        outlook.record(Turnout.of(survival, asked, rate, 4), memory=64)
+    return outlook
+
+
+def test_an_outlook_remembers_how_far_drafts_get() -> None:
+    share, survival = outlooks([seen([(0.9, 0.5)] * 100, asked=4)], Outlook.hopeful(4), weight=1.0)
+    assert share[0].sum(1) == pytest.approx([1.0, 1.0, 0.02, 0.02], abs=0.02)
+    assert float((share * survival)[0, 0].sum()) == pytest.approx(0.9, abs=0.02)
 
 
 def test_a_draft_that_was_cut_short_is_supposed_to_go_on() -> None:
-    outlook = Outlook(4)
-    for _ in range(50):
-        outlook.record((0.9,), asked=1, rate=0.5, memory=64)
-    share, survival = outlook.on(Outlook.hopeful(4), weight=0.01)
-    assert (share * survival).sum(1) == pytest.approx([0.9, 0.45, 0.225, 0.1125], rel=0.01)
+    share, survival = outlooks([seen([(0.9,)] * 50, asked=1, rate=0.5)], Outlook.hopeful(4), weight=0.01)
+    assert (share * survival)[0].sum(1) == pytest.approx([0.9, 0.45, 0.225, 0.1125], rel=0.01)
 
 
 def test_what_was_seen_fades_while_nothing_is_drafted() -> None:
-    outlook, ground = Outlook(2), Outlook.hopeful(2, rate=0.5)
-    for _ in range(50):
-        outlook.record((), asked=2, rate=0.5, memory=16)
-    before = outlook.on(ground, weight=4.0)[0][0].sum()
+    outlook, ground = seen([()] * 50, asked=4), Outlook.hopeful(4, rate=0.5)
+    before = outlooks([outlook], ground, weight=4.0)[0][0, 0].sum()
     for _ in range(64):
         outlook.fade(16)
     assert before < 0.35
-    assert outlook.on(ground, weight=4.0)[0][0].sum() > 0.9
+    assert outlooks([outlook], ground, weight=4.0)[0][0, 0].sum() > 0.85
+
+
+def test_each_sequence_has_an_outlook_of_its_own() -> None:
+    good, bad = seen([(0.9, 0.8)] * 30, asked=2), seen([()] * 30, asked=2)
+    share, survival = outlooks([good, bad], Outlook.hopeful(4), weight=6.0)
+    assert (share * survival)[0, 0].sum() > 3 * (share * survival)[1, 0].sum()

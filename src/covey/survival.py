@@ -17,10 +17,12 @@ import numpy
 from numpy.typing import NDArray
 
 Floats = NDArray[numpy.float64]
+Ints = NDArray[numpy.intp]
 
 _KINDS = 10  # of estimates
 _CLASSES = numpy.array([0.03, 0.08, 0.15, 0.25, 0.4, 0.55, 0.7, 0.85, 0.95])  # borders of classes of survival
 NUM_CLASSES = len(_CLASSES) + 1
+_DEPTHS = numpy.arange(256)
 
 
 def conditionals(survival: Sequence[float]) -> list[float]:
@@ -88,6 +90,26 @@ def _kind(estimate: float) -> int:
     return min(_KINDS - 1, max(0, int(estimate * _KINDS)))
 
 
+@dataclass(frozen=True)
+class Turnout:
+    """How one draft turned out: how sure it was of its tokens, by depth, and in which class that falls."""
+
+    kinds: Ints
+    survival: Floats
+
+    @classmethod
+    def of(cls, survival: Sequence[float], asked: int, rate: float, depths: int) -> Turnout:
+        """A draft of at most `asked` tokens had this corrected survival; it may be shorter than what was asked for.
+
+        Of one that was cut short by that it is supposed that it would have gone on, its survival falling by `rate` a token.
+        """
+        going = list(survival[:asked])
+        while asked <= len(going) < depths:
+            going.append(going[-1] * rate)
+        found = numpy.asarray(going, numpy.float64)
+        return cls(numpy.searchsorted(_CLASSES, found, side="right"), found)
+
+
 class Outlook:
     """How drafts turn out: for each depth, how often a draft gets there, and with which survival.
 
@@ -95,48 +117,35 @@ class Outlook:
     """
 
     def __init__(self, depths: int) -> None:
-        self.mass = numpy.zeros((depths, NUM_CLASSES))
-        self.value = numpy.zeros((depths, NUM_CLASSES))
-        self.trials = numpy.zeros(depths)
+        self.held = numpy.zeros((2, depths, NUM_CLASSES))  # how many drafts, and the sum of their survival
+        self.trials = 0.0
 
     @classmethod
     def hopeful(cls, depths: int, rate: float = 0.85, trials: float = 4.0) -> Outlook:
         """What is believed before anything was drafted: every token right with this probability. Hope is soon disappointed, but without
         it nobody would try."""
         outlook = cls(depths)
-        for depth in range(depths):
-            survival = rate ** (depth + 1)
-            kind = int(numpy.searchsorted(_CLASSES, survival, side="right"))
-            outlook.mass[depth, kind], outlook.value[depth, kind], outlook.trials[depth] = trials, trials * survival, trials
+        for _ in range(round(trials)):
+            outlook.record(Turnout.of([rate], 1, rate, depths), memory=1e9)
         return outlook
 
-    def record(self, survival: Sequence[float], asked: int, rate: float, memory: float) -> None:
-        """A draft of at most `asked` tokens had this corrected survival; it may be shorter than what was asked for.
-
-        Of one that was cut short by that it is supposed that it would have gone on, its survival falling by `rate` a token.
-        """
+    def record(self, turnout: Turnout, memory: float) -> None:
+        """A draft turned out like this; it weighs 1, those before ever less."""
         self.fade(memory)
         self.trials += 1
-        going = list(survival[:asked])
-        while len(going) >= asked and len(going) < len(self.trials):
-            going.append(going[-1] * rate if going else 0.0)
-        drafted = numpy.asarray(going, numpy.float64)
-        if len(drafted):
-            depths, kinds = numpy.arange(len(drafted)), numpy.searchsorted(_CLASSES, drafted, side="right")
-            self.mass[depths, kinds] += 1
-            self.value[depths, kinds] += drafted
+        if count := len(turnout.survival):
+            self.held[0, _DEPTHS[:count], turnout.kinds] += 1
+            self.held[1, _DEPTHS[:count], turnout.kinds] += turnout.survival
 
     def fade(self, memory: float) -> None:
-        """A round went by without a draft: what was seen before counts less."""
+        """What was seen before counts less; all that happens where a round goes by without a draft."""
         keep = 1 - 1 / memory
-        self.mass *= keep
-        self.value *= keep
+        self.held *= keep
         self.trials *= keep
 
-    def on(self, ground: Outlook, weight: float) -> tuple[Floats, Floats]:
-        """Shares and their mean survival, each [depths, classes]; what is known at large weighs as `weight` drafts of its own."""
-        scale = (weight / numpy.maximum(ground.trials, 1e-9))[:, None]
-        mass = self.mass + scale * ground.mass
-        value = self.value + scale * ground.value
-        share = mass / (self.trials + weight)[:, None]
-        return share, value / numpy.maximum(mass, 1e-12)
+
+def outlooks(own: Sequence[Outlook], ground: Outlook, weight: float) -> tuple[Floats, Floats]:
+    """For every sequence shares and their mean survival, each [n, depths, classes]; what is known at large weighs as `weight` drafts."""
+    held = numpy.stack([each.held for each in own]) + ground.held * (weight / ground.trials)  # [n, 2, depths, classes]
+    trials = numpy.array([each.trials for each in own]) + weight
+    return held[:, 0] / trials[:, None, None], held[:, 1] / numpy.maximum(held[:, 0], 1e-12)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from covey.control.controller import Controller, Cut, Load
 from covey.cost import Costs, Drafting, DraftSample, PassSample
-from covey.survival import Outlook, Trust, conditionals
+from covey.survival import Outlook, Trust, Turnout, conditionals, outlooks
 from covey.types import Draft, Round, Sequence
 
 Floats = NDArray[numpy.float64]
@@ -87,7 +87,7 @@ class Goodput(Controller):
         share, survival = self._outlooks(asked, [rooms[i] for i in able])
         market = self._market(share, survival, asked, load)
         self._step.price = market.price
-        bold = len(able) if self._ground.trials[0] >= _SHY else -(-len(able) // 4)
+        bold = len(able) if self._ground.trials >= _SHY else -(-len(able) // 4)
         for i, length in list(zip(able, self._worth(asked, share, survival, market), strict=True))[:bold]:
             lengths[i] = length
         if not any(lengths):
@@ -101,11 +101,11 @@ class Goodput(Controller):
 
     def _outlooks(self, sequences: list[Sequence], rooms: list[int]) -> tuple[Floats, Floats]:
         """For every sequence, depth and class: how often a draft gets there, and with which survival: each [n, depths, classes]."""
-        found = [self._of(sequence).outlook.on(self._ground, _GROUND) for sequence in sequences]
-        share = numpy.stack([each[0] for each in found])
+        share, survival = outlooks([self._of(sequence).outlook for sequence in sequences], self._ground, _GROUND)
         for number, room in enumerate(rooms):
-            share[number, room:] = 0
-        return share, numpy.stack([each[1] for each in found])
+            if room < self.longest:
+                share[number, room:] = 0
+        return share, survival
 
     def _market(self, share: Floats, survival: Floats, sequences: list[Sequence], load: Load) -> _Market:
         """What is best to be expected: all slots that drafts are expected to fill, the surest first, every prefix evaluated."""
@@ -179,12 +179,13 @@ class Goodput(Controller):
     # -- after drafting
 
     def trim(self, sequences: list[Sequence], drafts: list[Draft], load: Load) -> list[Cut]:
-        step = self._step
+        step, rate = self._step, self.trust.rate
         survival = [self.trust.corrected(draft.survival, sequence.id) for sequence, draft in zip(sequences, drafts, strict=True)]
         for sequence, found in zip(sequences, survival, strict=True):
             if asked := step.lengths.get(sequence.id, 0):
-                self._of(sequence).outlook.record(found, asked, self.trust.rate, _OWN_MEMORY)
-                self._ground.record(found, asked, self.trust.rate, _GROUND_MEMORY)
+                turnout = Turnout.of(found, asked, rate, self.longest)
+                self._of(sequence).outlook.record(turnout, _OWN_MEMORY)
+                self._ground.record(turnout, _GROUND_MEMORY)
         written = [len(draft) for draft in drafts]
         step.work = Drafting(max(written, default=0), sum(written), len(step.lengths), step.unread)
         kept = self._kept(sequences, survival, load)
