@@ -129,9 +129,8 @@ def show(document: dict[str, Any]) -> None:
     print("|---|---|---|---|---|" + "---|" * len(CONTROLLERS))
     for cell in document["cells"]:
         over = " | ".join(f"{cell['over_best'][name]:.3f}" for name in CONTROLLERS)
-        print(
-            f"| {cell['drafter']} | {cell['group']} | {cell['batch']} | {cell['best_length']} | {cell['over_plain']['best fixed']:.2f} | {over} |"
-        )
+        over_plain = f"{cell['over_plain']['best fixed']:.2f}"
+        print(f"| {cell['drafter']} | {cell['group']} | {cell['batch']} | {cell['best_length']} | {over_plain} | {over} |")
     print(json.dumps(document["summary"]))
 
 
