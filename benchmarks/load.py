@@ -33,7 +33,7 @@ def tried(given: argparse.Namespace) -> dict[str, Any]:
         raise CoveyError(f"trace={str(given.trace)!r}: no drafts in it; record with --controller watch, and drafters")
     batches = [given.low] * given.steps + [given.high] * given.steps + [given.low] * given.steps
     names = [*(f"fixed-{length}" for length in given.lengths), *given.controllers]
-    runs = {name: _run(name, texts, known, batches, given.jitter) for name in names}
+    runs = {name: _run(name, texts, known, batches, given) for name in names}
     return {
         **provenance.about(),
         "trace_sha256": file_digest(given.trace),
@@ -41,11 +41,12 @@ def tried(given: argparse.Namespace) -> dict[str, Any]:
         "batches": [given.low, given.high, given.low],
         "steps": given.steps,
         "jitter": given.jitter,
+        "min_survival": given.min_survival,
         "runs": {name: {"phases": _phases(held, given.steps), "each_step": held} for name, held in runs.items()},
     }
 
 
-def _run(name: str, texts: list[Recorded], known: Costs, batches: list[int], jitter: float) -> list[dict[str, float]]:
+def _run(name: str, texts: list[Recorded], known: Costs, batches: list[int], given: argparse.Namespace) -> list[dict[str, float]]:
     """What each step came to."""
     longest = max(len(tokens) for text in texts for tokens, _ in text.drafts.values())
     steps: list[dict[str, float]] = []
@@ -62,7 +63,11 @@ def _run(name: str, texts: list[Recorded], known: Costs, batches: list[int], jit
     # Enough text for every step to be full, however well it is drafted; what is left over is run through at the highest batch.
     wanted = sum(batches) * (1 + longest)
     enough = texts * -(-wanted // sum(len(text.tokens) for text in texts))
-    replay(enough, make, known, lambda step: batches[step] if step < len(batches) else max(batches), jitter=jitter, observe=observe)
+
+    def batch(step: int) -> int:
+        return batches[step] if step < len(batches) else max(batches)
+
+    replay(enough, make, known, batch, jitter=given.jitter, min_survival=given.min_survival, observe=observe)
     return steps[: len(batches)]
 
 
@@ -134,6 +139,7 @@ def main() -> None:
     parser.add_argument("--high", type=int, default=16, help="sequences in between")
     parser.add_argument("--steps", type=int, default=150, help="of each phase")
     parser.add_argument("--jitter", type=float, default=0.05, help="of times; see covey.replay")
+    parser.add_argument("--min-survival", type=float, default=0.0, help="where drafters end drafts by themselves at fixed lengths")
     parser.add_argument("--picture", type=Path)
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()

@@ -85,8 +85,8 @@ def _cell(batch: int, fixed: dict[int, Replayed], chosen: dict[str, Replayed]) -
 
 def _table(cell: dict[str, Any]) -> Table:
     table = Table(title=f"batch {cell['batch']}", title_justify="left")
-    table.add_column("length or controller")
-    for name in ("tokens/s", "over length 0", "over best fixed", "tokens a round"):
+    table.add_column("length")
+    for name in ("tokens/s", "over 0", "over the best", "tokens a round"):
         table.add_column(name, justify="right")
     for name, held in {**{f"{length}": f for length, f in cell["fixed"].items()}, **cell["controllers"]}.items():
         shown = [f"{held['tokens_per_second']:.1f}", *(f"{held[n]:.3f}" for n in ("over_plain", "over_best_fixed"))]
