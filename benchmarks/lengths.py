@@ -12,15 +12,14 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from covey import LLM, SamplingParams, provenance
-from covey.control import Controller, FixedLength, Goodput, make_controller
+from covey.control import Goodput
 from covey.cost import Costs
 from covey.prompts import file_digest, read_prompts
-from covey.replay import Recorded, read_trace, replay
+from covey.replay import Recorded, compare, read_trace
 from covey.types import Prompt
 
 GROUPS = {
@@ -73,18 +72,8 @@ def costs(given: argparse.Namespace) -> None:
         ) as llm:
             controller = llm.served().engine.controller
             assert isinstance(controller, Goodput)
-            measured = {"costs": controller.costs.to_dict(), "compile": given.compile, **_provenance()}
+            measured = {"costs": controller.costs.to_dict(), "compile": given.compile, **provenance.about()}
         (given.output / f"costs-{name}.json").write_text(json.dumps(measured, indent=1) + "\n", "utf-8")
-
-
-def _provenance() -> dict[str, Any]:
-    return {
-        "made": provenance.now(),
-        "commit": provenance.commit(),
-        "versions": provenance.versions(),
-        "machine": provenance.machine(),
-        "load_average": provenance.load_average(),
-    }
 
 
 def tried(given: argparse.Namespace) -> dict[str, Any]:
@@ -98,8 +87,7 @@ def tried(given: argparse.Namespace) -> dict[str, Any]:
             for batch in BATCHES:
                 cells.append({"drafter": name, "group": group, "batch": batch, **_cell(texts, known, batch, OWN_FLOOR[name], given.jitter)})
     return {
-        "command": provenance.command(),
-        **_provenance(),
+        **provenance.about(),
         "prompts_sha256": file_digest(given.prompts) if given.prompts else None,
         "jitter": given.jitter,
         "costs": measured,
@@ -109,11 +97,9 @@ def tried(given: argparse.Namespace) -> dict[str, Any]:
 
 
 def _cell(texts: list[Recorded], costs: Costs, batch: int, floor: float, jitter: float) -> dict[str, Any]:
-    def run(make: Callable[[Costs], Controller]) -> float:
-        return replay(texts * max(1, batch // 4), make, costs, batch, jitter=jitter, min_survival=floor).tokens_per_second
-
-    fixed = {str(length): run(lambda _, length=length: FixedLength(length)) for length in LENGTHS}  # type: ignore[misc]
-    chosen = {name: run(lambda own, name=name: make_controller(name, LONGEST, own)) for name in CONTROLLERS}  # type: ignore[misc]
+    runs, others = compare(texts * max(1, batch // 4), costs, batch, LENGTHS, CONTROLLERS, jitter=jitter, min_survival=floor)
+    fixed = {str(length): run.tokens_per_second for length, run in runs.items()}
+    chosen = {name: run.tokens_per_second for name, run in others.items()}
     best, worst = max(fixed.values()), min(fixed[str(length)] for length in REASONABLE)
     return {
         "fixed": fixed,
@@ -143,9 +129,8 @@ def show(document: dict[str, Any]) -> None:
     print("|---|---|---|---|---|" + "---|" * len(CONTROLLERS))
     for cell in document["cells"]:
         over = " | ".join(f"{cell['over_best'][name]:.3f}" for name in CONTROLLERS)
-        print(
-            f"| {cell['drafter']} | {cell['group']} | {cell['batch']} | {cell['best_length']} | {cell['over_plain']['best fixed']:.2f} | {over} |"
-        )
+        over_plain = f"{cell['over_plain']['best fixed']:.2f}"
+        print(f"| {cell['drafter']} | {cell['group']} | {cell['batch']} | {cell['best_length']} | {over_plain} | {over} |")
     print(json.dumps(document["summary"]))
 
 

@@ -19,7 +19,7 @@ LAYERS = (
     ("types",),
     ("config", "cost", "survival"),
     ("noise", "accept", "vote", "weights", "control", "rows", "prompts", "loops", "provenance"),
-    ("model",),
+    ("model", "replay"),
     ("toy", "drafters"),
     ("pipeline",),
     ("engine",),

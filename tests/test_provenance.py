@@ -19,6 +19,11 @@ def test_facts_are_json_and_not_empty() -> None:
     assert provenance.versions()["covey"] == covey.__version__
 
 
+def test_the_head_of_a_document_has_all_of_it() -> None:
+    head = json.loads(json.dumps(provenance.about()))
+    assert list(head) == ["command", "made", "commit", "versions", "machine", "load_average"]
+
+
 def test_the_command_can_be_pasted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.argv", ["/somewhere/bin/covey", "bench", "--prompts", "my prompts.jsonl"])
     assert provenance.command() == "covey bench --prompts 'my prompts.jsonl'"

@@ -59,6 +59,18 @@ def machine() -> dict[str, Any]:
     }
 
 
+def about() -> dict[str, Any]:
+    """All of it, as the head of a document of figures."""
+    return {
+        "command": command(),
+        "made": now(),
+        "commit": commit(),
+        "versions": versions(),
+        "machine": machine(),
+        "load_average": load_average(),
+    }
+
+
 def load_average() -> list[float] | None:
     """Of the last 1, 5 and 15 minutes: tells whether the machine was quiet."""
     return [round(load, 2) for load in os.getloadavg()] if hasattr(os, "getloadavg") else None

@@ -14,9 +14,10 @@ import random
 from collections.abc import Callable, Iterable
 from copy import deepcopy
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
-from covey.control import Controller, Cut, Load
+from covey.control import Controller, Cut, FixedLength, Load, make_controller
 from covey.cost import Costs, Drafting
 from covey.errors import CoveyError
 from covey.sampling_params import SamplingParams
@@ -60,9 +61,23 @@ def read_trace(place: Path) -> list[Recorded]:
             for line in lines:
                 happened = Round.from_dict(json.loads(line))
                 rounds.setdefault(happened.sequence_id, []).append(happened)
-    except (OSError, ValueError, TypeError) as error:
-        raise CoveyError(f"trace={str(place)!r}: not a trace of rounds ({error}); write one with --trace") from None
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise CoveyError(f"trace={str(place)!r}: not a trace of rounds ({_why(error)}); write one with --trace") from None
     return recorded(each for each in rounds.values())
+
+
+def read_costs(place: Path) -> Costs:
+    """The costs that `covey costs` has written. Raises CoveyError for a file that holds none."""
+    try:
+        return Costs.from_dict(json.loads(place.read_text("utf-8"))["costs"])
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise CoveyError(f"costs={str(place)!r}: not a file of costs ({_why(error)}); write one with covey costs --output") from None
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, OSError):
+        return (error.strerror or str(error)).lower()
+    return f"no {error}" if isinstance(error, KeyError) else str(error)
 
 
 def recorded(sequences: Iterable[list[Round]]) -> list[Recorded]:
@@ -72,6 +87,8 @@ def recorded(sequences: Iterable[list[Round]]) -> list[Recorded]:
         spoken = [each for each in rounds if each.tokens]
         if any(each.drafted for each in spoken):
             raise CoveyError("trace: drafts were sent to the target in it; a replay needs all positions: record with controller=watch")
+        if any(after.start != before.start + len(before.tokens) for before, after in pairwise(spoken)):
+            raise CoveyError("trace: rounds do not follow one another, as where two runs wrote to one file: record to a new file")
         if spoken:
             start = spoken[0].start
             drafts = {each.start - start: (each.proposed, each.survival) for each in spoken if each.proposed}
@@ -161,6 +178,28 @@ def replay(
         running = [each for each in running if not each.sequence.finished]
         step += 1
     return result
+
+
+def compare(
+    texts: list[Recorded],
+    costs: Costs,
+    batch: int,
+    lengths: Iterable[int],
+    controllers: Iterable[str],
+    *,
+    jitter: float = 0.0,
+    min_survival: float = 0.0,
+) -> tuple[dict[int, Replayed], dict[str, Replayed]]:
+    """Every fixed length, and every controller by name. Texts are run again where there are fewer than the batch holds."""
+    texts = texts * -(-batch // max(1, len(texts)))
+    longest = max((len(tokens) for text in texts for tokens, _ in text.drafts.values()), default=0)
+
+    def run(make: Callable[[Costs], Controller]) -> Replayed:
+        return replay(texts, make, costs, batch, jitter=jitter, min_survival=min_survival)
+
+    fixed = {length: run(lambda _, length=length: FixedLength(length)) for length in lengths}  # type: ignore[misc]
+    chosen = {name: run(lambda own, name=name: make_controller(name, longest, own)) for name in controllers}  # type: ignore[misc]
+    return fixed, chosen
 
 
 def _step(number: int, running: list[_Running], controller: Controller, clock: _Clock, min_survival: float) -> list[Round]:

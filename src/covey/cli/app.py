@@ -14,7 +14,7 @@ from typer.core import TyperGroup
 from typer.exceptions import Abort, TyperException
 
 import covey
-from covey.cli import bench, calibrate, chat, corpus, demo, doctor, fetch, generate, plot, record, train
+from covey.cli import bench, calibrate, chat, corpus, costs, demo, doctor, fetch, generate, plot, record, replay, train
 from covey.cli.options import with_settings
 from covey.config import debug
 from covey.errors import CoveyError
@@ -115,6 +115,8 @@ pictures = typer.Typer(help="Draw what a trace says.", rich_markup_mode="rich", 
 pictures.command("weights")(plot.weights)
 app.add_typer(pictures, name="plot")
 app.command("bench")(with_settings(bench.bench, bench.SETTINGS))
+app.command("costs")(with_settings(costs.costs, costs.SETTINGS))
+app.command("replay")(replay.replay)
 
 
 def main() -> None:

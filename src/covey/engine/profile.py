@@ -4,6 +4,7 @@ A few seconds: passes of several sizes over rows that hold nothing of sense, and
 is found only has to be about right, for the controller refreshes it from every step. Knows nothing of how lengths are chosen.
 
     costs = costs_of(served, key={"target": "smollm2", ...}, longest=8, max_num_seqs=8)
+    costs, whole = measure(served, longest=8, max_num_seqs=8)     # anew, and not kept
 """
 
 from __future__ import annotations
@@ -48,18 +49,24 @@ def costs_of(served: Served, key: dict[str, Any], longest: int, max_num_seqs: in
         return kept
     began = time.monotonic()
     try:
-        passes, drafts = _passes(served, longest, max_num_seqs), _drafts(served, longest, max_num_seqs)
+        costs, whole = measure(served, longest, max_num_seqs)
     except Exception:  # whatever is wrong with the target, its requests will say
         log.warning("the costs of %s could not be measured; they are learned while serving", served.name, exc_info=True)
         return Costs()
     took = time.monotonic() - began
     log.info("measured the costs of %s in %.1f s", served.name, took)
-    costs = Costs.fit(passes, drafts)
-    if len({sample.tokens for sample in passes}) < _ENOUGH:
+    if not whole:
         log.warning("the machine was too busy to measure the costs of %s well; they are measured again next time", served.name)
     elif took >= _KEPT_FROM:
         _save(place, key, costs)
     return costs
+
+
+def measure(served: Served, longest: int, max_num_seqs: int) -> tuple[Costs, bool]:
+    """Costs as they are now, and whether passes of enough sizes could be measured for the table to be kept."""
+    passes = _passes(served, longest, max_num_seqs)
+    drafts = _drafts(served, longest, max_num_seqs) if served.engine.pipeline.drafter is not None else []
+    return Costs.fit(passes, drafts), len({sample.tokens for sample in passes}) >= _ENOUGH
 
 
 def _digest(key: dict[str, Any]) -> str:

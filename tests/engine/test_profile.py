@@ -1,0 +1,156 @@
+"""The first measurement of costs: taken of what has a name, kept, read again, and never in the way."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from covey import LLM, SamplingParams
+from covey.cost import Costs
+from covey.drafters import SuffixDrafter
+from covey.engine import profile
+from covey.toy import ToyTarget
+
+GUESS = Costs().to_dict()
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("COVEY_CACHE", str(tmp_path))
+    return tmp_path / "profiles"
+
+
+@pytest.fixture
+def measured(monkeypatch: pytest.MonkeyPatch) -> list[Costs]:
+    """What was measured, and not read; all of it is worth keeping."""
+    made: list[Costs] = []
+    measure = profile.measure
+
+    def counted(*given: Any) -> tuple[Costs, bool]:
+        costs, whole = measure(*given)
+        made.append(costs)
+        return costs, whole
+
+    monkeypatch.setattr(profile, "measure", counted)
+    monkeypatch.setattr(profile, "_KEPT_FROM", 0.0)
+    return made
+
+
+class Counting(ToyTarget):
+    passes = 0
+
+    def verify(self, works, give=None):
+        self.passes += 1
+        return super().verify(works, give)
+
+
+class Theirs:
+    """A target that covey does not know, as a user might write one."""
+
+    def __init__(self) -> None:
+        self.toy = Counting()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.toy, name)
+
+
+class Failing(ToyTarget):
+    """Fails when it is measured, and works afterwards."""
+
+    broken = True
+
+    def verify(self, works, give=None):
+        if self.broken:
+            raise RuntimeError("deliberate")
+        return super().verify(works, give)
+
+
+def opened(target: Any = "toy", drafters: Any = ("suffix",), **options: Any) -> LLM:
+    return LLM(target, drafters=list(drafters), **{"max_num_seqs": 2, "max_model_len": 512, **options})
+
+
+def costs(llm: LLM) -> dict[str, Any]:
+    return llm.served().engine.controller.costs.to_dict()
+
+
+def test_costs_of_what_has_a_name_are_measured_before_the_first_request() -> None:
+    with opened() as llm:
+        held = costs(llm)
+        assert held["seconds"] != GUESS["seconds"] and held["drafts"]
+        assert all(each["seconds"] > 0 for each in held["drafts"])
+        assert {each["sequences"] for each in held["drafts"]} == {1, 2}
+        rows = llm.target.rows
+        assert (rows.num_free, len(rows)) == (rows.num_blocks, 0)
+        assert not llm.served().engine.busy
+
+
+def test_measuring_does_not_change_the_text() -> None:
+    params = SamplingParams(max_tokens=60, temperature=1.0, seed=3)
+    with opened() as llm, LLM("toy", drafters=[]) as plain:
+        assert llm.generate("the birds", params)[0].token_ids == plain.generate("the birds", params)[0].token_ids
+
+
+def test_what_was_quick_is_not_kept(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(profile, "_KEPT_FROM", 1e9)
+    opened().close()
+    assert not cache.exists()
+
+
+def test_what_took_long_is_kept_and_read_again(cache: Path, measured: list[Costs]) -> None:
+    for _ in range(2):
+        with opened() as llm:
+            held = costs(llm)
+    assert len(measured) == 1
+    assert len(list(cache.glob("*.json"))) == 1
+    assert held["seconds"] == pytest.approx(measured[0].to_dict()["seconds"])
+    assert held["drafts"] == measured[0].to_dict()["drafts"]
+    opened(num_speculative_tokens=2).close()  # other drafts cost something else
+    assert len(measured) == 2
+    assert len(list(cache.iterdir())) == 2  # and nothing partial stays
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"costs": {}}', '{"costs": {"tokens": [1], "seconds": [-1], "seconds_per_reach": 0}}'])
+def test_a_broken_file_is_measured_anew(cache: Path, measured: list[Costs], content: str) -> None:
+    opened().close()
+    (kept,) = cache.iterdir()
+    kept.write_text(content)
+    opened().close()
+    assert len(measured) == 2
+    opened().close()
+    assert len(measured) == 2
+
+
+def test_a_cache_that_cannot_be_written_to_is_no_harm(cache: Path, measured: list[Costs], caplog: pytest.LogCaptureFixture) -> None:
+    cache.write_text("a file where the folder should be")
+    with opened() as llm:
+        assert costs(llm)["drafts"]
+    assert "could not be kept" in caplog.text
+
+
+def test_a_target_that_fails_is_survived(cache: Path, measured: list[Costs], caplog: pytest.LogCaptureFixture) -> None:
+    target = Failing()
+    with opened(target) as llm:
+        assert costs(llm) == GUESS
+        assert "could not be measured" in caplog.text
+        assert (target.rows.num_free, len(target.rows)) == (target.rows.num_blocks, 0)
+        target.broken = False
+        assert len(llm.generate("the birds", SamplingParams(max_tokens=10, ignore_eos=True))[0].token_ids) == 10
+    assert not cache.exists()
+
+
+@pytest.mark.parametrize("controller", ["fixed", "smurfs"])
+def test_nothing_is_measured_for_a_controller_that_does_not_ask(measured: list[Costs], controller: str) -> None:
+    opened(controller=controller).close()
+    assert not measured
+
+
+def test_what_a_user_hands_over_is_not_run(measured: list[Costs]) -> None:
+    theirs = Theirs()
+    with opened(theirs) as llm:
+        assert theirs.toy.passes == 0 and costs(llm) == GUESS
+    target = Counting()
+    with opened(target, [SuffixDrafter()]) as llm:
+        assert target.passes == 0 and costs(llm) == GUESS
+    assert not measured
