@@ -41,7 +41,9 @@ class Random(Drafter):
 class Slow(SuffixDrafter):
     """A good drafter that sleeps through two passes of the target before it says anything."""
 
-    name = "slow"
+    def __init__(self) -> None:
+        super().__init__()
+        self.name = "slow"
 
     def propose(self, sequences: list[Sequence], lengths: list[int]) -> list[Draft]:
         time.sleep(0.06)

@@ -60,7 +60,7 @@ def test_one_hiccup_is_no_trend() -> None:
 
 
 def drafting(work: Drafting) -> float:
-    return 0.001 * work.steps + 0.0002 * work.tokens + 0.0005 * work.sequences + 0.00001 * work.unread
+    return 0.002 + 0.001 * work.steps + 0.0002 * work.tokens + 0.0005 * work.sequences + 0.00001 * work.unread
 
 
 WORKS = [Drafting(k, k * n, n, u) for k in (1, 2, 4, 8) for n in (1, 3, 8) for u in (n, 50 * n)]

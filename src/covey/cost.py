@@ -50,7 +50,8 @@ class Drafting:
 
     @property
     def features(self) -> Floats:
-        return numpy.array([self.steps, self.tokens, self.sequences, self.unread], numpy.float64)
+        """What costs are linear in; the last is 1 for any proposal at all."""
+        return numpy.array([self.steps, self.tokens, self.sequences, self.unread, self.sequences > 0], numpy.float64)
 
 
 @dataclass(frozen=True)
@@ -145,7 +146,8 @@ def _slope_by_reach(samples: Sequence[PassSample]) -> float:
 
 
 class DraftCost:
-    """Seconds of a proposal, linear in its steps, tokens, sequences and unread tokens, none of which can cost less than nothing.
+    """Seconds of a proposal: so many for being asked, and linear in its steps, tokens, sequences and unread tokens, none of which
+    can cost less than nothing.
 
     Refitted now and then to the latest samples and, as long as there are few, to those it began with.
     """
@@ -153,7 +155,7 @@ class DraftCost:
     def __init__(self, samples: Iterable[DraftSample] = ()) -> None:
         self._recent: deque[DraftSample] = deque(samples, maxlen=_RECENT)
         self._since = 0
-        self.rates = numpy.zeros(4)
+        self.rates = numpy.zeros(5)
         self._refit()
 
     def seconds(self, work: Drafting) -> float:
@@ -174,6 +176,10 @@ class DraftCost:
     @property
     def per_unread(self) -> float:
         return float(self.rates[3])
+
+    @property
+    def per_call(self) -> float:
+        return float(self.rates[4])
 
     @property
     def samples(self) -> list[DraftSample]:

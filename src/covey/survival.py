@@ -121,11 +121,11 @@ class Outlook:
         self.trials = 0.0
 
     @classmethod
-    def hopeful(cls, depths: int, rate: float = 0.85, trials: float = 4.0) -> Outlook:
+    def hopeful(cls, depths: int, rate: float = 0.85, trials: int = 2) -> Outlook:
         """What is believed before anything was drafted: every token right with this probability. Hope is soon disappointed, but without
         it nobody would try."""
         outlook = cls(depths)
-        for _ in range(round(trials)):
+        for _ in range(trials):
             outlook.record(Turnout.of([rate], 1, rate, depths), memory=1e9)
         return outlook
 

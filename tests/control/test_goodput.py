@@ -13,10 +13,10 @@ from covey.sampling_params import SamplingParams
 from covey.types import Round, Sequence
 
 
-def costs(base: float = 0.02, token: float = 0.001, draft: float = 0.0005, read: float = 0.0) -> Costs:
+def costs(base: float = 0.02, token: float = 0.001, draft: float = 0.0005, read: float = 0.0, call: float = 0.0) -> Costs:
     passes = [PassSample(n, 0, base + token * n) for n in (1, 2, 4, 8, 16, 32, 64, 128)]
     works = [Drafting(k, k * n, n, u) for k in (1, 2, 4, 8) for n in (1, 4, 16) for u in (n, 100 * n)]
-    return Costs.fit(passes, [DraftSample(w, max(1e-9, draft * w.tokens + read * w.unread)) for w in works])
+    return Costs.fit(passes, [DraftSample(w, max(1e-9, call + draft * w.tokens + read * w.unread)) for w in works])
 
 
 def texts(rate: float, count: int = 16, length: int = 80, sure: float | None = None, seed: int = 0) -> list[Recorded]:
@@ -51,7 +51,7 @@ def goodput(own: Costs) -> Controller:
 def test_near_the_best_fixed_length_whatever_drafts_and_passes_cost(rate: float, batch: int, token: float) -> None:
     known, work = costs(token=token), texts(rate)
     _, best = best_fixed(work, known, batch)
-    assert replay(work, goodput, known, batch).tokens_per_second > 0.94 * best
+    assert replay(work, goodput, known, batch).tokens_per_second > 0.93 * best
 
 
 def test_a_liar_costs_next_to_nothing() -> None:
@@ -66,6 +66,21 @@ def test_a_slow_drafter_is_hardly_ever_asked() -> None:
     known, work = costs(draft=0.05), texts(0.6, count=40)
     plain = replay(work, lambda _: FixedLength(0), known, 1)
     assert replay(work, goodput, known, 1).tokens_per_second > 0.98 * plain.tokens_per_second
+
+
+@pytest.mark.parametrize("batch", [1, 4, 16])
+def test_a_drafter_that_is_slow_to_answer_costs_next_to_nothing(batch: int) -> None:
+    """Three passes for a proposal, however short, of drafts that are right every other time."""
+    known, work = costs(call=0.06, token=0.004), texts(0.5, count=64)
+    plain = replay(work, lambda _: FixedLength(0), known, batch)
+    assert replay(work, goodput, known, batch).tokens_per_second > 0.97 * plain.tokens_per_second
+    assert replay(work, lambda _: Goodput(Costs(), 8), known, batch).tokens_per_second > 0.96 * plain.tokens_per_second
+
+
+def test_a_slow_drafter_that_is_worth_it_is_found_out() -> None:
+    known, work = costs(call=0.06), texts(0.95, count=120)
+    plain = replay(work, lambda _: FixedLength(0), known, 1)
+    assert replay(work, goodput, known, 1).tokens_per_second > 1.2 * plain.tokens_per_second
 
 
 def test_costs_need_not_be_known_beforehand() -> None:

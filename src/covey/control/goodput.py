@@ -31,7 +31,8 @@ _PROBE_LENGTH = 2
 _SAVED_PROBES = 2.0  # so many probes can be saved up
 _WAKING = 1.1  # what does not draft begins again when that pays by a tenth, so that it does not flap
 _MARGIN = 0.02  # tokens a sequence that a step's drafts must be expected to win: estimates are not exact
-_SHY = 8  # drafts, the four that were only hoped for among them, before which a few sequences only are tried at a time
+_SHY = 6  # drafts, the two that were only hoped for among them, before which a few sequences only are tried at a time
+_NOTHING = numpy.zeros(())
 _HORIZON = 32  # rounds that reading what a drafter has missed is paid off in
 
 
@@ -87,8 +88,7 @@ class Goodput(Controller):
         share, survival = self._outlooks(asked, [rooms[i] for i in able])
         market = self._market(share, survival, asked, load)
         self._step.price = market.price
-        bold = len(able) if self._ground.trials >= _SHY else -(-len(able) // 4)
-        for i, length in list(zip(able, self._worth(asked, share, survival, market), strict=True))[:bold]:
+        for i, length in list(zip(able, self._worth(asked, share, survival, market), strict=True))[: self._bold(asked, load)]:
             lengths[i] = length
         if not any(lengths):
             self._maybe_probe([(sequences[i], i) for i in able], rooms, lengths, load)
@@ -98,6 +98,16 @@ class Goodput(Controller):
         guess = market.price * (drafter.per_step / max(1, len(self._step.lengths)) + drafter.per_token)
         self.floor = 0.0 if self._step.probes else (market.slot + guess) / self.trust.rate
         return lengths
+
+    def _bold(self, sequences: list[Sequence], load: Load) -> int:
+        """How many sequences may draft on hope alone: until a few drafts were made not many at a time, and none for a slow drafter, which
+        is tried as a probe is."""
+        if self._ground.trials >= _SHY:
+            return len(sequences)
+        slow = (
+            self.costs.drafter.seconds(Drafting(self.longest, self.longest, 1)) > float(self._pass_seconds(_NOTHING, sequences, load)) / 2
+        )
+        return 0 if slow else -(-len(sequences) // 4)
 
     def _outlooks(self, sequences: list[Sequence], rooms: list[int]) -> tuple[Floats, Floats]:
         """For every sequence, depth and class: how often a draft gets there, and with which survival: each [n, depths, classes]."""
@@ -116,7 +126,8 @@ class Goodput(Controller):
         count = len(sequences)
         seconds = self._pass_seconds(slots, sequences, load)
         drafter = self.costs.drafter
-        drafting = drafter.per_sequence * count + drafter.per_token * slots + drafter.per_step * numpy.maximum(1.0, slots / count)
+        steps = numpy.maximum(1.0, slots / count)
+        drafting = drafter.per_call + drafter.per_sequence * count + drafter.per_token * slots + drafter.per_step * steps
         seconds[1:] += drafting[1:]
         rate = (count + gain) / seconds
         best = int(rate.argmax())
@@ -142,7 +153,7 @@ class Goodput(Controller):
         for _ in range(2):  # who takes part depends on how far it goes, and the other way round
             chosen = gains[:, :depth].sum(1) > entry
             steps = price * drafter.per_step * (1 - numpy.prod(1 - numpy.minimum(1.0, reached[chosen]), 0))  # somebody gets there
-            profit = (gains[chosen].sum(0) - steps).cumsum() - entry[chosen].sum()
+            profit = (gains[chosen].sum(0) - steps).cumsum() - entry[chosen].sum() - price * drafter.per_call
             depth = int(profit.argmax()) + 1
         if profit[depth - 1] <= _MARGIN * len(sequences):
             chosen[:] = False
