@@ -118,13 +118,18 @@ class Goodput(Controller):
         return share, survival
 
     def _market(self, share: Floats, survival: Floats, sequences: list[Sequence], load: Load) -> _Market:
-        """What is best to be expected: all slots that drafts are expected to fill, the surest first, every prefix evaluated."""
+        """What is best to be expected: all slots that drafts are expected to fill, the surest first, every prefix evaluated.
+
+        A second is worth what it brings in decoding, also in a step that reads a prompt besides: such a step is long whatever is drafted,
+        and time is no cheaper for that.
+        """
         order = numpy.argsort(-survival, axis=None)
         weights = share.ravel()[order]
         slots = numpy.concatenate([[0.0], weights.cumsum()])
         gain = numpy.concatenate([[0.0], (weights * survival.ravel()[order]).cumsum()])
         count = len(sequences)
-        seconds = self._pass_seconds(slots, sequences, load)
+        decoding = Load(count, sum(len(sequence.tokens) for sequence in sequences))
+        seconds = self._pass_seconds(slots, sequences, decoding)
         drafter = self.costs.drafter
         steps = numpy.maximum(1.0, slots / count)
         drafting = drafter.per_call + drafter.per_sequence * count + drafter.per_token * slots + drafter.per_step * steps
@@ -167,8 +172,14 @@ class Goodput(Controller):
     def _maybe_probe(self, able: list[tuple[Sequence, int]], rooms: list[int], lengths: list[int], load: Load) -> None:
         """Where nobody drafts, one sequence does, as often as a hundredth of the time pays for it."""
         sequence, at = min(able, key=lambda each: (self._missed(each[0]), each[0].id))
-        length = min(_PROBE_LENGTH, rooms[at])
-        cost = self.costs.drafter.seconds(Drafting(length, length, 1, self._missed(sequence)))
+        missed = self._missed(sequence)
+        # Where it is being asked that costs, much may be asked: a short draft tells little of long ones.
+        dear = (
+            self.costs.drafter.seconds(Drafting(1, 1, 1, missed))
+            < self.costs.drafter.seconds(Drafting(self.longest, self.longest, 1, missed)) / 2
+        )
+        length = min(_PROBE_LENGTH if dear else self.longest, rooms[at])
+        cost = self.costs.drafter.seconds(Drafting(length, length, 1, missed))
         both = self._pass_seconds(numpy.array([0.0, float(length)]), [sequence], load)
         cost += max(0.0, float(both[1] - both[0]))
         if self._savings >= cost:
