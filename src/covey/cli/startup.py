@@ -41,7 +41,7 @@ def prepare(settings: Settings) -> None:
 def opened(settings: Settings, quiet: bool = False) -> Iterator[LLM]:
     """An LLM with these settings, closed at the end."""
     prepare(settings)
-    with screen.err().status(f"loading {settings.target} ..."):
+    with screen.err().status(f"loading {settings.target}; the first time its costs are measured, too ..."):
         from covey.llm import LLM
 
         llm = LLM(settings.target, drafters=_drafters(settings), **settings.engine.to_options())
@@ -53,7 +53,7 @@ def opened(settings: Settings, quiet: bool = False) -> Iterator[LLM]:
 def open_async(settings: Settings, quiet: bool = False) -> AsyncLLM:
     """The same for many requests at a time. To be closed within the event loop that uses it: `async with`."""
     prepare(settings)
-    with screen.err().status(f"loading {settings.target} ..."):
+    with screen.err().status(f"loading {settings.target}; the first time its costs are measured, too ..."):
         from covey.llm import AsyncLLM
 
         llm = AsyncLLM(settings.target, drafters=_drafters(settings), **settings.engine.to_options())

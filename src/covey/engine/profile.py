@@ -100,6 +100,8 @@ def _passes(served: Served, longest: int, max_num_seqs: int) -> list[PassSample]
     cells = list(product(counts, [_NEAR], lengths))
     cells[len(lengths) : len(lengths)] = [(1, far, length) for length in lengths if far > 2 * _NEAR]
     samples: list[PassSample] = []
+    for length in (0, longest):  # compiling, where it is asked for, is no part of a pass
+        _pass(served, 1, min(_NEAR, served.max_model_len - longest - 2), length)
     deadline = time.monotonic() + _PASSES_SECONDS
     for count, reach, length in cells:
         for repetition in range(2 if count >= _MANY else 3):
@@ -162,16 +164,23 @@ class _Sweep(Controller):
 
 
 def _drafts(served: Served, longest: int, max_num_seqs: int) -> list[DraftSample]:
-    """Drafts along texts that the target writes, for one sequence and then for several."""
+    """Drafts along texts that the target writes, for one sequence and then for several; a first short text is no measure."""
     sweep = _Sweep(longest)
     engine = Engine(served.engine.pipeline, sweep, max_num_seqs, served.engine.scheduler.prefill_chunk)
+    _write(served, engine, 1, len(sweep.lengths) + 1, float("inf"))
+    sweep.samples.clear()
     deadline = time.monotonic() + _DRAFTS_SECONDS
-    ids = served.tokenizer.encode(_TEXT)[: max(1, min(_NEAR, served.max_model_len // 2))]
-    params = SamplingParams(max_tokens=_DRAFTED_TOKENS, ignore_eos=True, temperature=0)
     for count in (1, min(4, max_num_seqs)):
-        for number in range(count):
-            engine.add(served.generations(ids[number:] or ids, params, lambda event: None)[0])
-        while engine.busy and time.monotonic() < deadline:
-            engine.step()
+        _write(served, engine, count, _DRAFTED_TOKENS, deadline)
     engine.end_all("abort")
     return sweep.samples
+
+
+def _write(served: Served, engine: Engine, count: int, tokens: int, deadline: float) -> None:
+    """Have the target write so many texts at once."""
+    ids = served.tokenizer.encode(_TEXT)[: max(1, min(_NEAR, served.max_model_len // 2))]
+    params = SamplingParams(max_tokens=tokens, ignore_eos=True, temperature=0)
+    for number in range(count):
+        engine.add(served.generations(ids[number:] or ids, params, lambda event: None)[0])
+    while engine.busy and time.monotonic() < deadline:
+        engine.step()
