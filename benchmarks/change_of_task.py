@@ -75,7 +75,8 @@ def main() -> None:
     members = [make_drafter(name, dtype=given.dtype) for name in given.drafters.split(",")]
     collective = CollectiveDrafter(members, vote=given.vote, thrifty=False)
     conversations = []
-    with LLM(given.target, drafters=[collective], num_speculative_tokens=given.length, dtype=given.dtype, trace=given.trace) as llm:
+    options = {"num_speculative_tokens": given.length, "controller": "fixed", "dtype": given.dtype, "trace": given.trace}
+    with LLM(given.target, drafters=[collective], **options) as llm:
         for number, turns in enumerate([*pairs, *((b, a) for a, b in pairs)]):
             # A label of its own: a conversation starts from what all showed, and its second turn from what its first did.
             params = SamplingParams(max_tokens=given.max_tokens, label=f"conversation {number}", seed=0)

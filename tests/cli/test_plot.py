@@ -15,7 +15,7 @@ def test_a_traced_answer_is_drawn() -> None:
     pytest.importorskip("matplotlib", reason="no pictures without the extra `train`")
     Corpus.of([[5, 6, 7]]).save(Path("c.safetensors"))
     drafters = ["--drafters", "suffix,suffix:c.safetensors"]
-    told = run("generate", "the birds", *TOY, *drafters, "--max-tokens", "60", "--trace", "t.jsonl").stderr
+    told = run("generate", "the birds", *TOY, *drafters, "--controller", "fixed", "--max-tokens", "60", "--trace", "t.jsonl").stderr
     rounds = [json.loads(line) for line in Path("t.jsonl").read_text().splitlines()]
     times = sum(dict(each["asked"])["suffix"] for each in rounds if each["asked"])
     assert f"suffix was asked {times} times and for " in told

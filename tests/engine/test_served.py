@@ -29,7 +29,7 @@ def test_requests_of_one_system_prompt_share_a_prior_and_the_prompt_is_not_kept(
     drafter = CollectiveDrafter([SuffixDrafter()], state=tmp_path / "state.json")
     params = SamplingParams(max_tokens=30)
     kind = kind_of_work([SYSTEM, USER], params)
-    with LLM("toy", drafters=[drafter]) as llm:
+    with LLM("toy", drafters=[drafter], controller="fixed", num_speculative_tokens=4) as llm:
         for prompt in ([SYSTEM, USER], [SYSTEM, USER], [USER]):
             llm.generate(prompt, params) if way == "generate" else list(llm.stream(prompt, params))
     kept = json.loads((tmp_path / "state.json").read_text())

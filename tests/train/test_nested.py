@@ -108,7 +108,7 @@ def test_a_self_draft_learns_from_hidden_states_and_practises_further_tokens(rec
     read = NestedDraft.load(tmp_path / "d", load(target, dtype="float32", device="cpu", attention="sdpa"))
     assert (read.config.kind, read.fuse is None) == ("self", False)
     assert "reads its target's hidden states" in (tmp_path / "d" / "README.md").read_text()
-    with LLM(target, drafters=[f"nested:{tmp_path / 'd'}"], dtype="float32", device="cpu") as llm:
+    with LLM(target, drafters=[f"nested:{tmp_path / 'd'}"], controller="fixed", dtype="float32", device="cpu") as llm:
         rounds = []
         llm.observe(rounds.append)
         llm.generate("bird 3", SamplingParams(max_tokens=20, ignore_eos=True))

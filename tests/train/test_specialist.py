@@ -76,7 +76,7 @@ def test_a_specialist_learns_and_is_its_basis_with_deltas(recording, draft, targ
     assert {"head.weight", "fuse.weight"} < {each.rpartition(".")[0] for each in deltas}
     assert torch.equal(changed["norm.weight"], plain["norm.weight"])
     assert "| exit 2, token 2 of a draft |" in (tmp_path / "code" / "README.md").read_text()
-    with LLM(target, drafters=[f"nested:{tmp_path / 'code'}"], dtype="float32", device="cpu") as llm:
+    with LLM(target, drafters=[f"nested:{tmp_path / 'code'}"], controller="fixed", dtype="float32", device="cpu") as llm:
         rounds = []
         llm.observe(rounds.append)
         llm.generate("bird 3", SamplingParams(max_tokens=20, ignore_eos=True))
