@@ -21,7 +21,9 @@ from tests.drafters.test_economy import ROUND
 def trace(tmp_path: Path) -> Path:
     """Two turns with the toy target, drafted by a collective."""
     place = tmp_path / "rounds.jsonl"
-    with LLM("toy", drafters=["suffix", SuffixDrafter(Corpus.of([[5, 6, 7]]))], controller="fixed", num_speculative_tokens=4, trace=place) as llm:
+    with LLM(
+        "toy", drafters=["suffix", SuffixDrafter(Corpus.of([[5, 6, 7]]))], controller="fixed", num_speculative_tokens=4, trace=place
+    ) as llm:
         for turn in range(2):
             llm.generate("the birds " * (1 + turn), SamplingParams(max_tokens=60), progress=False)
     return place

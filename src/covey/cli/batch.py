@@ -78,8 +78,9 @@ class _Run:
                 async with self._llm, asyncio.TaskGroup() as group:
                     for _ in range(min(self._workers, len(requests))):
                         group.create_task(self._work(todo))
-        except* (CoveyError, OSError) as failed:
-            raise failed.exceptions[0] from None
+        except ExceptionGroup as group:  # not except*: what that raises is a group again in some versions of Python
+            known = group.subgroup((CoveyError, OSError))
+            raise (known.exceptions[0] if known else group) from None
         return self._bad
 
     def _count(self, happened: Round) -> None:
