@@ -94,12 +94,7 @@ def main() -> None:
     turns = [p for turn in itertools.zip_longest(*by_task) for p in turn if p is not None]
     prompts: list[Prompt] = [[dict(message) for message in prompt.messages] for prompt in turns]
     document = {
-        "made": provenance.now(),
-        "command": provenance.command(),
-        "commit": provenance.commit(),
-        "versions": provenance.versions(),
-        "machine": provenance.machine(),
-        "load_average": provenance.load_average(),
+        **provenance.about(),
         "prompts_sha256": file_digest(given.prompts),
         "results": {each.__name__.lower(): measure(given, each(), prompts) for each in (Random, Slow)},
     }

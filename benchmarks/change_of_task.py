@@ -85,11 +85,7 @@ def main() -> None:
                 conversations.append({"prompts": [turn.id for turn in turns], **followed(rounds)})
     changed = [each for each in conversations if each["until"] is not None]
     document = {
-        "made": provenance.now(),
-        "command": provenance.command(),
-        "commit": provenance.commit(),
-        "versions": provenance.versions(),
-        "machine": provenance.machine(),
+        **provenance.about(),
         "prompts_sha256": file_digest(given.prompts),
         "conversations": len(conversations),
         "changes": len(changed),

@@ -136,11 +136,7 @@ def main() -> None:
         results[name] = run(given, prompts, make, noting)
         print(f"{name:<32} {json.dumps(results[name]['all'])}", flush=True)
     document = {
-        "made": provenance.now(),
-        "command": provenance.command(),
-        "commit": provenance.commit(),
-        "versions": provenance.versions(),
-        "machine": provenance.machine(),
+        **provenance.about(),
         "settings": {
             **{k: v for k, v in vars(given).items() if k not in ("prompts", "json")},
             "prompts_sha256": file_digest(given.prompts),
