@@ -110,6 +110,8 @@ def main() -> None:
     parser.add_argument("--temperature", type=float, default=0.0)
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--dtype", default="auto")
+    parser.add_argument("--policies", default=",".join(POLICIES))
+    parser.add_argument("--votes", default=",".join(VOTES))
     parser.add_argument("--min-survival", type=float, default=0.15)
     parser.add_argument("--json", type=Path, required=True)
     given = parser.parse_args()
@@ -127,8 +129,8 @@ def main() -> None:
     runs: dict[str, tuple[Callable[[], list[Drafter]], bool]] = {}
     for name in names:  # alone, but under the same rule of ending a draft
         runs[name] = (lambda name=name: [CollectiveDrafter([make_drafter(name)], min_survival=given.min_survival)], False)
-    for policy in POLICIES:
-        for vote in VOTES:
+    for policy in given.policies.split(","):
+        for vote in given.votes.split(","):
             runs[f"{vote} vote, {policy}"] = (collective(vote=vote, weights=policy), False)
     runs["noted"] = (lambda: [Noting(members(), weights="uniform", min_survival=0.0)], True)
     results = {}

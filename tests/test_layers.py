@@ -18,7 +18,7 @@ LAYERS = (
     ("errors", "sampling_params"),
     ("types",),
     ("config", "cost", "survival"),
-    ("noise", "accept", "vote", "weights", "control", "rows", "prompts", "loops", "provenance"),
+    ("noise", "accept", "vote", "weights", "kinship", "control", "rows", "prompts", "loops", "provenance"),
     ("model", "replay"),
     ("toy", "drafters"),
     ("pipeline",),

@@ -30,6 +30,15 @@ def test_ties_are_decided(ballots, token):
     assert winner(ballots).token == token
 
 
+def test_those_for_the_same_token_share_their_votes():
+    ballots = [Ballot(5, 1.0, member=0), Ballot(7, 0.8, member=1), Ballot(7, 0.7, member=2)]
+    assert winner(ballots).token == 7
+    assert winner(ballots, lambda member, company: 1 / len(company)).token == 5
+    paths, standings = [(5, 6), (7, 8), (7, 9)], [Standing(b.weight, member=b.member) for b in ballots]
+    assert [e.token for e in heaviest_path(paths, standings)] == [7, 8]
+    assert [e.token for e in heaviest_path(paths, standings, lambda member, company: 1 / len(company))] == [5, 6]
+
+
 def test_nobody_is_no_vote():
     with pytest.raises(ValueError, match="ballots is empty"):
         winner([])

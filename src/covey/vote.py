@@ -2,7 +2,7 @@
 
 Pure. Token by token the heaviest token wins, or members' distributions are mixed; whole sequences are merged into a prefix tree,
 from whose root the heaviest child is followed, so that one path is verified however many members voted (Smurfs, SC'25; the rule for
-ties is ours).
+ties is ours). Members that err together may share their votes (`kinship.py`).
 Knows nothing of drafters or of where weights come from.
 
     mixture([Opinion(1.0, ((5, 0.6), (7, 0.3))), Opinion(1.0, ((8, 0.7), (7, 0.3)))])     # 7 is nobody's favourite, but 0.3
@@ -12,17 +12,26 @@ Knows nothing of drafters or of where weights come from.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
+
+# What is left of a member's weight in a company of members who are for the same, by number; see kinship.Kinship.share.
+Sharing = Callable[[int, Sequence[int]], float]
+
+
+def whole(member: int, company: Sequence[int]) -> float:
+    """Everybody's vote is a vote, whoever agrees."""
+    return 1.0
 
 
 @dataclass(frozen=True)
 class Ballot:
-    """One member's vote. weight: what it counts for; record: the member's hit rate, which decides ties."""
+    """One member's vote. weight: what it counts for; record: the member's hit rate, which decides ties; member: whose vote it is."""
 
     token: int
     weight: float
     record: float = 0.0
+    member: int = 0
 
 
 @dataclass(frozen=True)
@@ -48,10 +57,11 @@ class Standing:
 
     weight: float
     record: float = 0.0
+    member: int = 0
 
 
-def winner(ballots: Sequence[Ballot]) -> Elected:
-    """The token with the most weight behind it.
+def winner(ballots: Sequence[Ballot], sharing: Sharing = whole) -> Elected:
+    """The token with the most weight behind it, where members for the same token share votes as far as `sharing` says.
 
     Ties go to the token with the larger single weight, then to the one whose best supporter has the better record, then to the
     member that comes first. Raises ValueError where nobody votes.
@@ -61,14 +71,19 @@ def winner(ballots: Sequence[Ballot]) -> Elected:
     tokens: dict[Hashable, list[int]] = {}
     for number, ballot in enumerate(ballots):
         tokens.setdefault(ballot.token, []).append(number)
+    counted = [0.0] * len(ballots)
+    for numbers in tokens.values():
+        company = [ballots[n].member for n in numbers]
+        for n in numbers:
+            counted[n] = ballots[n].weight * sharing(ballots[n].member, company)
 
     def standing(numbers: list[int]) -> tuple[float, float, float, int]:
         # Summed from the lightest up, so that the sum does not depend on the order of members.
-        weights = sorted(ballots[n].weight for n in numbers)
+        weights = sorted(counted[n] for n in numbers)
         return sum(weights), weights[-1], max(ballots[n].record for n in numbers), -numbers[0]
 
     best = max(tokens.values(), key=standing)
-    total = sum(sorted(ballot.weight for ballot in ballots))
+    total = sum(sorted(counted))
     supporters = tuple(sorted(best, key=lambda n: (-ballots[n].weight, n)))
     return Elected(ballots[best[0]].token, supporters, standing(best)[0] / total if total > 0 else len(best) / len(ballots))
 
@@ -89,16 +104,17 @@ def mixture(opinions: Sequence[Opinion]) -> dict[int, float]:
     return mixed
 
 
-def heaviest_path(paths: Sequence[Sequence[int]], standings: Sequence[Standing]) -> list[Elected]:
+def heaviest_path(paths: Sequence[Sequence[int]], standings: Sequence[Standing], sharing: Sharing = whole) -> list[Elected]:
     """Walk the prefix tree of the members' sequences from the root, always to the heaviest child: one election for each token.
 
-    Supporters are numbers of members. The path is as long as that of some member who went all of it.
+    standings: one for each path. Supporters are told by the number of their path. The path is as long as that of some member who
+    went all of it.
     """
     found: list[Elected] = []
     going = [number for number in range(len(paths)) if len(paths[number])]
     while going:
         depth = len(found)
-        elected = winner([Ballot(paths[n][depth], standings[n].weight, standings[n].record) for n in going])
+        elected = winner([Ballot(paths[n][depth], standings[n].weight, standings[n].record, standings[n].member) for n in going], sharing)
         found.append(Elected(elected.token, tuple(going[i] for i in elected.supporters), elected.share))
         going = [n for n in going if paths[n][depth] == elected.token and len(paths[n]) > depth + 1]
     return found

@@ -31,9 +31,13 @@ class Weights(Protocol):
 
 
 class Policy(Protocol):
-    """Makes weights of what is known about members beforehand: their hit rates with this kind of request."""
+    """Makes weights of what is known about members beforehand: their hit rates with this kind of request.
+
+    shared: whether members that err together share their votes (`kinship.py`); what is there to be compared with is as it was published.
+    """
 
     name: str
+    shared: bool
 
     def begin(self, rates: Sequence[float]) -> Weights: ...
 
@@ -69,7 +73,7 @@ class HitRates:
 class Uniform:
     """Everybody counts the same: a plain majority."""
 
-    name = "uniform"
+    name, shared = "uniform", False
 
     def begin(self, rates: Sequence[float]) -> Weights:
         return _Uniform()
@@ -90,7 +94,7 @@ class Multiplicative:
     member is scored at every known position; factor and bounds are ours.
     """
 
-    name = "multiplicative"
+    name, shared = "multiplicative", False
 
     def __init__(self, factor: float = 1.2, bounds: tuple[float, float] = (0.25, 4.0)) -> None:
         if factor <= 1:
@@ -118,7 +122,7 @@ class _Multiplicative:
 class Hedge:
     """Exponential weights of the losses so far, recent ones more (Freund and Schapire 1997; with forgetting)."""
 
-    name = "hedge"
+    name, shared = "hedge", True
 
     def __init__(self, rate: float = 0.3, memory: float = 32.0) -> None:
         self.rate, self.memory = rate, memory
@@ -143,7 +147,7 @@ class _Hedge:
 class LogOdds:
     """log(a m / (1 - a)) of the hit rate a, at least 0: what independent voters deserve that miss among m plausible wrong tokens."""
 
-    name = "log_odds"
+    name, shared = "log_odds", True
 
     def __init__(self, plausible: float = 20.0, memory: float = 32.0) -> None:
         self.plausible, self.memory = plausible, memory
@@ -176,7 +180,7 @@ class Confidence:
     A member that is mostly wrong but knows when it is right is heard when it is.
     """
 
-    name = "confidence"
+    name, shared = "confidence", True
 
     def __init__(self, plausible: float = 20.0, memory: float = 32.0, prior_trials: float = 4.0) -> None:
         self.plausible, self.memory, self.prior_trials = plausible, memory, prior_trials

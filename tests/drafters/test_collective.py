@@ -27,6 +27,13 @@ KIND = {"dtype": "float64", "device": "cpu"}
 PROMPTS = [[5, 6, 7, 8, 5, 6, 7], [100, 3], [9] * 70, [44, 45, 46]]
 
 
+QUICK = {*((3, policy) for policy in POLICIES), (1, "confidence"), (2, "log_odds"), (5, "confidence")}
+COMPANIES = [
+    pytest.param(count, policy, marks=() if (count, policy) in QUICK else pytest.mark.slow)
+    for count, policy in itertools.product((1, 2, 3, 5), POLICIES)
+]
+
+
 @pytest.fixture(scope="module")
 def target(tiny) -> str:
     return str(tiny("llama", layers=4))
@@ -66,9 +73,7 @@ def members(target, folders, tiny):
 
 @pytest.mark.parametrize("options", [{}, {"temperature": 0.9, "seed": 3, "repetition_penalty": 1.2}], ids=["greedy", "sampled"])
 @pytest.mark.parametrize("vote", VOTES)
-@pytest.mark.parametrize(
-    ("count", "weights"), [*((3, policy) for policy in POLICIES), (1, "confidence"), (2, "log_odds"), (5, "confidence")]
-)
+@pytest.mark.parametrize(("count", "weights"), COMPANIES)
 def test_the_text_is_plains_whoever_votes(count, weights, vote, options, target, members):
     params = SamplingParams(max_tokens=40, ignore_eos=True, **options)
     chosen = [make() for make in list(members.values())[:count]]
@@ -184,6 +189,18 @@ def test_the_one_that_is_right_is_followed_soon():
         collective.commit(text, draft, 0)
         rounds += 1
     assert 0 < rounds <= 8
+
+
+@pytest.mark.parametrize(("weights", "heeded"), [("log_odds", "says 8"), ("uniform", "says 7")])
+def test_kin_do_not_outvote_a_stranger_that_is_right_more_often(weights, heeded):
+    kin, stranger = [Says(7, estimate=0.4) for _ in range(3)], Says(8, estimate=0.5)
+    collective = CollectiveDrafter([*kin, stranger], weights=weights, min_survival=0.0)
+    text = sequence(1, 2)
+    for step in range(120):
+        draft = propose(collective, text, 1)
+        text.commit([8 if step % 2 else 7 if step % 8 == 0 else 5])  # the stranger is right in half, the kin in an eighth
+        collective.commit(text, draft, 0)
+    assert set(propose(collective, text, 1).votes[0]) == {heeded}
 
 
 def test_a_draft_ends_where_it_is_unlikely_and_returns_when_it_would_succeed():

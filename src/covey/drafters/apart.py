@@ -94,7 +94,7 @@ class Apart:
         tree.own[number] = own
         numbers = [n for n in sorted(tree.own) if len(tree.own[n])]
         # A member's whole draft weighs as much as the guess that it begins with.
-        weighed = [Weighed(standing.weights.of(n, conditional(tree.own[n], 0)), standing.rates.of(n)) for n in numbers]
+        weighed = [Weighed(standing.weights.of(n, conditional(tree.own[n], 0)), standing.rates.of(n), n) for n in numbers]
         paths = [tree.own[n].tokens[: tree.draft.length] for n in numbers]
-        tree.path = tuple(elected.token for elected in heaviest_path(paths, weighed))
+        tree.path = tuple(elected.token for elected in heaviest_path(paths, weighed, standing.sharing))
         standing.asked.append(Asked(number, kind, 0, before, tree.path))

@@ -33,7 +33,8 @@ class Plurality:
 
     def elect(self, draft: Growing, casts: list[Cast], standing: Standing) -> Voted:
         weights, rates = standing.weights, standing.rates
-        elected = winner([Ballot(cast.token, weights.of(cast.member, cast.estimate), rates.of(cast.member)) for cast in casts])
+        ballots = [Ballot(c.token, weights.of(c.member, c.estimate), rates.of(c.member), c.member) for c in casts]
+        elected = winner(ballots, standing.sharing)
         supporters = tuple(cast for cast in casts if cast.token == elected.token)
         return Voted(elected.token, supporters, max(cast.estimate for cast in supporters))
 
@@ -51,7 +52,9 @@ class Mixture:
     def elect(self, draft: Growing, casts: list[Cast], standing: Standing) -> Voted:
         weights = standing.weights
         told = [cast.likely or ((cast.token, cast.estimate),) for cast in casts]
-        mixed = mixture([Opinion(weights.of(cast.member, cast.estimate), likely) for cast, likely in zip(casts, told, strict=True)])
+        company = [cast.member for cast in casts]
+        heard = [weights.of(cast.member, cast.estimate) * standing.sharing(cast.member, company) for cast in casts]
+        mixed = mixture([Opinion(weight, likely) for weight, likely in zip(heard, told, strict=True)])
         token = _chosen(draft, mixed)
         own = tuple(cast for cast in casts if cast.token == token)
         named = tuple(cast for cast, likely in zip(casts, told, strict=True) if any(token == each for each, _ in likely))

@@ -16,7 +16,9 @@ from covey.drafters.economy import Economy
 from covey.drafters.guesser import Growing
 from covey.drafters.hits import HitTable
 from covey.drafters.records import Records
+from covey.kinship import Kinship
 from covey.types import Draft, Sequence
+from covey.vote import Sharing, whole
 from covey.weights import HitRates, Policy, Weights
 
 _CLASSES = 12  # of estimates, for how often elected tokens come true
@@ -56,11 +58,13 @@ class Asked:
 class Standing:
     """What is kept of one sequence: its members' weights, the draft that was voted, and what everybody guessed along it.
 
+    sharing: how members that err together share their votes.
     elected: kind and token of every voted one, also of a last one that was not worth writing. times: how often each member was asked.
     """
 
     weights: Weights
     rates: HitRates
+    sharing: Sharing = whole
     draft: Growing | None = None
     casts: list[list[Cast]] = field(default_factory=list)
     asked: list[Asked] = field(default_factory=list)
@@ -83,11 +87,13 @@ class Ledger:
         self.standings: dict[int, Standing] = {}
         self._tables: dict[str, HitTable] = {}
         self._economies: dict[str, Economy] = {}
+        self._kinships: dict[str, Kinship] = {}
 
     def begin(self, sequence: Sequence) -> None:
         """A sequence starts from what its kind of request showed."""
         prior = self.records.of(sequence.target, sequence.kind)
-        self.standings[sequence.id] = Standing(self.policy.begin(prior), HitRates(prior))
+        sharing = self.kinship(sequence.target).share if self.policy.shared else whole
+        self.standings[sequence.id] = Standing(self.policy.begin(prior), HitRates(prior), sharing)
 
     def end(self, sequence: Sequence) -> None:
         self.standings.pop(sequence.id, None)
@@ -95,6 +101,10 @@ class Ledger:
     def economy(self, target: str) -> Economy:
         """What members cost and bring with a target."""
         return self._economies.setdefault(target, Economy(len(self.names)))
+
+    def kinship(self, target: str) -> Kinship:
+        """How much members err together with a target."""
+        return self._kinships.setdefault(target, Kinship(len(self.names)))
 
     def open(self, sequence: Sequence, length: int) -> Growing:
         """Begin a draft; what the last one came to is learned first. The sequence has begun."""
@@ -128,12 +138,13 @@ class Ledger:
             return
         draft, standing.draft = standing.draft, None
         known = sequence.tokens[draft.start : draft.start + min(draft.agreed + 1, len(standing.casts))]
-        table, economy = self._table(sequence.target), self.economy(sequence.target)
+        table, economy, kinship = self._table(sequence.target), self.economy(sequence.target), self.kinship(sequence.target)
         for casts, (kind, elected), token in zip(standing.casts, standing.elected, known, strict=False):
             for cast in casts:
                 standing.weights.record(cast.member, cast.token == token, cast.estimate)
                 standing.rates.record(cast.member, cast.token == token)
                 self.records.record(sequence.target, sequence.kind, cast.member, cast.token == token)
+            kinship.record([(cast.member, cast.token) for cast in casts], token)
             table.record(kind, elected == token)
         for asked in standing.asked:
             if asked.place < len(known):
