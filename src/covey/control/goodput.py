@@ -12,19 +12,20 @@ seconds that tokens take at the best that can be expected with the present batch
 from __future__ import annotations
 
 from collections.abc import Sequence as Seq
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy
 from numpy.typing import NDArray
 
 from covey.control.controller import Controller, Cut, Load
+from covey.control.market import Prospect, best_offer, profits
 from covey.cost import Costs, Drafting, DraftSample, PassSample
 from covey.survival import Outlook, Trust, Turnout, conditionals, outlooks
 from covey.types import Draft, Round, Sequence
 
 Floats = NDArray[numpy.float64]
 
-_GROUND = 12.0  # drafts that what is known at large weighs against a sequence's own
+_GROUND = 6.0  # drafts that what is known at large weighs against a sequence's own
 _OWN_MEMORY, _GROUND_MEMORY = 16.0, 512.0
 _PROBES = 0.01  # the share of time that may be spent on finding out whether speculation pays again
 _PROBE_LENGTH = 2
@@ -57,11 +58,13 @@ class _Step:
 
 
 @dataclass(frozen=True)
-class _Market:
-    """What things are worth with the present batch. price: tokens that a second is worth. slot: tokens that a place in the pass is."""
+class _Bid:
+    """What is planned. price: tokens that a second is worth; slot: tokens that a place in the pass is; how far drafts go, and whose."""
 
     price: float
     slot: float
+    depth: int
+    chosen: NDArray[numpy.bool_]
 
 
 class Goodput(Controller):
@@ -85,18 +88,17 @@ class Goodput(Controller):
         if not able:
             return lengths
         asked = [sequences[i] for i in able]
-        share, survival = self._outlooks(asked, [rooms[i] for i in able])
-        market = self._market(share, survival, asked, load)
-        self._step.price = market.price
-        for i, length in list(zip(able, self._worth(asked, share, survival, market), strict=True))[: self._bold(asked, load)]:
-            lengths[i] = length
+        bid = self._best(asked, self._prospect(asked, [rooms[i] for i in able]), load)
+        self._step.price = bid.price
+        for i in [i for i, drafts in zip(able, bid.chosen.tolist(), strict=True) if drafts][: self._bold(asked, load)]:
+            lengths[i] = min(rooms[i], bid.depth)
         if not any(lengths):
             self._maybe_probe([(sequences[i], i) for i in able], rooms, lengths, load)
         self._begin(sequences, lengths)
         drafter = self.costs.drafter
         # A further guess costs a step, which sequences share, and is as good as guesses are.
-        guess = market.price * (drafter.per_step / max(1, len(self._step.lengths)) + drafter.per_token)
-        self.floor = 0.0 if self._step.probes else (market.slot + guess) / self.trust.rate
+        guess = bid.price * (drafter.per_step / max(1, len(self._step.lengths)) + drafter.per_token)
+        self.floor = 0.0 if self._step.probes else (bid.slot + guess) / self.trust.rate
         return lengths
 
     def _bold(self, sequences: list[Sequence], load: Load) -> int:
@@ -104,70 +106,47 @@ class Goodput(Controller):
         is tried as a probe is."""
         if self._ground.trials >= _SHY:
             return len(sequences)
-        slow = (
-            self.costs.drafter.seconds(Drafting(self.longest, self.longest, 1)) > float(self._pass_seconds(_NOTHING, sequences, load)) / 2
-        )
+        slow = self.costs.drafter.seconds(Drafting(1, 1, 1)) > float(self._pass_seconds(_NOTHING, sequences, load)) / 2
         return 0 if slow else -(-len(sequences) // 4)
 
-    def _outlooks(self, sequences: list[Sequence], rooms: list[int]) -> tuple[Floats, Floats]:
-        """For every sequence, depth and class: how often a draft gets there, and with which survival: each [n, depths, classes]."""
-        share, survival = outlooks([self._of(sequence).outlook for sequence in sequences], self._ground, _GROUND)
+    def _prospect(self, sequences: list[Sequence], rooms: list[int]) -> Prospect:
+        """What drafts of these sequences are expected to turn out like, and what each costs to begin with."""
+        own = [self._of(sequence) for sequence in sequences]
+        share, survival = outlooks([each.outlook for each in own], self._ground, _GROUND)
         for number, room in enumerate(rooms):
-            if room < self.longest:
-                share[number, room:] = 0
-        return share, survival
+            share[number, room:] = 0
+        drafter = self.costs.drafter
+        rounds = [min(_HORIZON, max(1, sequence.max_draft_tokens)) for sequence in sequences]
+        entry = [
+            (drafter.per_sequence + drafter.per_unread * self._missed(sequence) / left) * (1.0 if each.awake else _WAKING)
+            for sequence, each, left in zip(sequences, own, rounds, strict=True)
+        ]
+        return Prospect(share, survival, numpy.array(entry))
 
-    def _market(self, share: Floats, survival: Floats, sequences: list[Sequence], load: Load) -> _Market:
-        """What is best to be expected: all slots that drafts are expected to fill, the surest first, every prefix evaluated.
+    def _best(self, sequences: list[Sequence], prospect: Prospect, load: Load) -> _Bid:
+        """Who drafts, and how far, for the most tokens a second; nobody, where drafts are not expected to win a token.
 
         A second is worth what it brings in decoding, also in a step that reads a prompt besides: such a step is long whatever is drafted,
         and time is no cheaper for that.
         """
-        order = numpy.argsort(-survival, axis=None)
-        weights = share.ravel()[order]
-        slots = numpy.concatenate([[0.0], weights.cumsum()])
-        gain = numpy.concatenate([[0.0], (weights * survival.ravel()[order]).cumsum()])
-        count = len(sequences)
-        decoding = Load(count, sum(len(sequence.tokens) for sequence in sequences))
-        seconds = self._pass_seconds(slots, sequences, decoding)
-        drafter = self.costs.drafter
-        steps = numpy.maximum(1.0, slots / count)
-        drafting = drafter.per_call + drafter.per_sequence * count + drafter.per_token * slots + drafter.per_step * steps
-        seconds[1:] += drafting[1:]
-        rate = (count + gain) / seconds
-        best = int(rate.argmax())
-        price = float(rate[best])
-        # A staircase has no slope: the slots of this pass, and one more for everybody, pay alike for all that they cost together.
-        more = slots[best] + count
-        both = self._pass_seconds(numpy.array([0.0, more]), sequences, load)
-        return _Market(price, price * float(both[1] - both[0]) / more)
-
-    def _worth(self, sequences: list[Sequence], share: Floats, survival: Floats, market: _Market) -> list[int]:
-        """How far each sequence's draft is expected to pay: 0 where it is not.
-
-        A sequence pays for its own tokens; a step of the drafter is paid by all that take part in it.
-        """
-        drafter, price = self.costs.drafter, market.price
-        reached = share.sum(2)  # [n, depths]
-        gains = (share * numpy.maximum(0.0, survival - market.slot)).sum(2) - price * drafter.per_token * reached
-        rounds = numpy.array([min(_HORIZON, max(1, sequence.max_draft_tokens)) for sequence in sequences])
-        missed = numpy.array([self._missed(sequence) for sequence in sequences])
-        entry = price * (drafter.per_sequence + drafter.per_unread * missed / rounds)
-        entry *= numpy.array([1.0 if self._of(sequence).awake else _WAKING for sequence in sequences])
-        chosen, depth = numpy.ones(len(sequences), bool), gains.shape[1]
-        for _ in range(2):  # who takes part depends on how far it goes, and the other way round
-            chosen = gains[:, :depth].sum(1) > entry
-            steps = price * drafter.per_step * (1 - numpy.prod(1 - numpy.minimum(1.0, reached[chosen]), 0))  # somebody gets there
-            profit = (gains[chosen].sum(0) - steps).cumsum() - entry[chosen].sum() - price * drafter.per_call
-            depth = int(profit.argmax()) + 1
-        if profit[depth - 1] <= _MARGIN * len(sequences):
-            chosen[:] = False
-        for sequence, asked in zip(sequences, chosen.tolist(), strict=True):
+        decoding = Load(len(sequences), sum(len(sequence.tokens) for sequence in sequences))
+        plain = float(self._pass_seconds(_NOTHING, sequences, decoding))
+        best, chosen = _Bid(len(sequences) / plain, 0.0, 0, numpy.zeros(len(sequences), bool)), numpy.ones(len(sequences), bool)
+        slots = 0.0
+        for _ in range(2):  # what everybody would win together says who does not pay
+            offer = best_offer(prospect, chosen, self.costs.drafter, lambda sent: self._pass_seconds(sent, sequences, decoding))
+            if offer.gain - (offer.seconds - plain) * len(sequences) / plain > _MARGIN * len(sequences) and offer.rate > best.price:
+                best, slots = _Bid(offer.rate, 0.0, min(self.longest, offer.depth + 1), chosen), offer.slots
+            staying = chosen & (profits(prospect, offer, self.costs.drafter, max(offer.rate, len(sequences) / plain)) > 0)
+            if staying.all() or not staying.any():
+                break
+            chosen = staying
+        for sequence, asked in zip(sequences, best.chosen.tolist(), strict=True):
             self._of(sequence).awake = asked
-        # One more than pays, to hear of it when that changes.
-        return [
-            min(self.longest, s.max_draft_tokens, depth + 1) if asked else 0 for s, asked in zip(sequences, chosen.tolist(), strict=True)
-        ]
+        # A staircase has no slope: the slots of this pass, and one more for everybody, pay alike for all that they cost together.
+        more = slots + len(sequences)
+        both = self._pass_seconds(numpy.array([0.0, more]), sequences, load)
+        return replace(best, slot=best.price * float(both[1] - both[0]) / more)
 
     def _maybe_probe(self, able: list[tuple[Sequence, int]], rooms: list[int], lengths: list[int], load: Load) -> None:
         """Where nobody drafts, one sequence does, as often as a hundredth of the time pays for it."""

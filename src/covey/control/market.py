@@ -1,0 +1,86 @@
+"""What drafts are expected to be worth before they are written: the best that a company of sequences can come to, and each one's part.
+
+Pure. Every depth is tried, and at each every number of tokens sent, the surest first, because the cost of a pass is a staircase.
+Knows nothing of sequences, or of what becomes of a plan.
+
+    offer = best_offer(prospect, chosen, costs.drafter, pass_seconds); profits(prospect, offer, costs.drafter, price=offer.rate)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy
+from numpy.typing import NDArray
+
+from covey.cost import DraftCost
+
+Floats = NDArray[numpy.float64]
+
+_DEPTHS = numpy.arange(1, 257)
+
+
+@dataclass(frozen=True)
+class Prospect:
+    """What is expected of drafts: for each sequence, depth and class how many get there and with which survival, [n, depths, classes], and
+    the seconds that each sequence's draft takes to begin, [n]."""
+
+    share: Floats
+    survival: Floats
+    entry: Floats
+
+
+@dataclass(frozen=True)
+class Offer:
+    """The best that can be expected of a company that drafts.
+
+    rate: tokens a second of the whole batch. depth: how far drafts go. slots: how many drafted tokens are sent, down to the survival
+    `least`, and gain: how many of them are accepted. seconds: of the step, drafting included; slot: those of one of the slots.
+    """
+
+    rate: float
+    depth: int
+    slots: float
+    gain: float
+    seconds: float
+    slot: float
+    least: float
+
+
+def best_offer(prospect: Prospect, chosen: NDArray[numpy.bool_], drafter: DraftCost, pass_seconds: Callable[[Floats], Floats]) -> Offer:
+    """The company drafts, and something is sent; everybody in the batch decodes a token besides.
+
+    chosen: who is of the company, [n], at least one. pass_seconds: what a pass of the batch takes with so many drafted tokens in it.
+    """
+    share = prospect.share[chosen]
+    depths, classes = share.shape[1:]
+    # Slots of one depth and class are taken together, whose ever they are.
+    weights = share.sum(0).ravel()
+    mean = (share * prospect.survival[chosen]).sum(0).ravel() / numpy.maximum(weights, 1e-12)
+    order = numpy.argsort(-mean)
+    sure = mean[order]
+    within = weights[order] * (order // classes < _DEPTHS[:depths, None])  # [depths, slots]
+    slots, gain = within.cumsum(1), (within * sure).cumsum(1)
+    reached = share.sum(2)  # [company, depths]
+    steps = (1 - numpy.prod(1 - numpy.minimum(1.0, reached), 0)).cumsum()  # somebody gets there
+    entry = drafter.per_call + prospect.entry[chosen].sum()
+    drafting = entry + drafter.per_token * reached.sum(0).cumsum() + drafter.per_step * steps  # [depths]
+    passes = pass_seconds(slots)
+    rate = (len(chosen) + gain) / (passes + drafting[:, None])
+    depth, place = divmod(int(rate.argmax()), rate.shape[1])
+    sent, seconds = float(slots[depth, place]), float(passes[depth, place])
+    plain = float(pass_seconds(numpy.zeros(())))
+    slot = (seconds - plain) / sent if sent else 0.0
+    return Offer(
+        float(rate[depth, place]), depth + 1, sent, float(gain[depth, place]), seconds + float(drafting[depth]), slot, float(sure[place])
+    )
+
+
+def profits(prospect: Prospect, offer: Offer, drafter: DraftCost, price: float) -> Floats:
+    """What each sequence's own draft wins under an offer, in tokens, [n]: it pays for its guesses and its slots, at so many tokens a
+    second. Steps are paid by all together."""
+    share, survival = prospect.share[:, : offer.depth], prospect.survival[:, : offer.depth]
+    sent = share * (survival >= offer.least)
+    gains: Floats = (sent * (survival - price * offer.slot)).sum((1, 2))
+    return gains - price * (drafter.per_token * share.sum((1, 2)) + prospect.entry)
