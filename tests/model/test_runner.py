@@ -7,7 +7,7 @@ from covey.model import machine
 from covey.model.attention import Layer
 from covey.model.load import load
 from covey.model.runner import Feed, ModelRunner, _pieces, place
-from covey.rows import Row, RowPool
+from covey.rows import HELD, Row, RowPool
 from tests.model.tiny import FAMILIES
 
 HAS_BFLOAT16 = machine.choose_dtype("auto", torch.device("cpu")) == torch.bfloat16
@@ -104,7 +104,7 @@ def test_rows_that_are_no_run_of_slots_give_the_same_logits(tiny):
     blocks = iter([b for b in range(24) if b not in scattered.blocks])
     for block in blocks:  # leave no two neighbouring blocks free
         if block % 2:
-            pool._used[block] = 1
+            pool._states[block] = HELD
             wall.blocks.append(block)
             pool.num_free -= 1
     pool.reserve(scattered, 300)

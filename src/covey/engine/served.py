@@ -20,6 +20,7 @@ from covey.control import FixedLength
 from covey.engine.engine import Engine
 from covey.engine.generation import Event, Generation
 from covey.engine.text import OutputText
+from covey.engine.warm import ColdRows, WarmRows
 from covey.errors import CoveyError
 from covey.model.tokenizer import TextStream
 from covey.pipeline import Serial
@@ -47,7 +48,9 @@ class Served:
     def __init__(self, name: str, target: Any, drafter: Drafter | None, max_model_len: int, config: EngineConfig) -> None:
         self.name, self.target, self.drafter, self.max_model_len = name, target, drafter, max_model_len
         self.tokenizer = target.tokenizer
-        self.engine = Engine(Serial(target, drafter), FixedLength(0), config.max_num_seqs, config.prefill_chunk)
+        pipeline = Serial(target, drafter)
+        ended = WarmRows(pipeline) if config.prefix_reuse and hasattr(target, "inherit") else ColdRows(pipeline)
+        self.engine = Engine(pipeline, FixedLength(0), config.max_num_seqs, config.prefill_chunk, ended)
         if drafter is not None:
             self.engine.observers.append(drafter.observe)
 
