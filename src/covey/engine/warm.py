@@ -15,7 +15,8 @@ from covey.pipeline import Serial
 from covey.rows import BLOCK_SIZE
 from covey.types import Sequence
 
-LEAST = BLOCK_SIZE  # positions in common that are worth while
+LEAST = BLOCK_SIZE  # positions in common that are worth taking over
+WORTH_WAITING = 16  # positions more that another one will soon have read
 
 
 class ColdRows:
@@ -72,7 +73,7 @@ class WarmRows(ColdRows):
         _, now = self._longest(sequence, [*self._kept.values(), *running])
         most = len(sequence.tokens) - 1
         coming = ((common(sequence.tokens, other.tokens, min(most, len(other.tokens))), self._held(other)) for other in ahead)
-        return any(length - now >= LEAST and held < length for length, held in coming)
+        return any(length >= LEAST and length - now >= WORTH_WAITING and held < length for length, held in coming)
 
     def retire(self, sequence: Sequence) -> None:
         """What a failed pass may have left is not trusted."""
