@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections import Counter
 
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from covey import LLM, CoveyError, SamplingParams
+from covey import LLM, AsyncLLM, CoveyError, SamplingParams
 from covey.drafters import CollectiveDrafter, ModelDrafter, SuffixDrafter
 from covey.engine.warm import common
 from covey.rows import BLOCK_SIZE
@@ -129,6 +130,31 @@ def test_scopes_share_nothing():
         assert len(llm.served().engine.scheduler.running) == 2
     with LLM("toy") as llm, pytest.raises(CoveyError, match="scope=7: scope must be a string"):
         llm.generate("the birds", scope=7)
+
+
+def test_scopes_of_asynchronous_requests():
+    async def main() -> list[int]:
+        async with AsyncLLM("toy", drafters=[]) as llm:
+            found, params = [], SamplingParams(max_tokens=4, ignore_eos=True)
+            for scope in ("anna", "anna", "bob"):
+                (done,) = await llm.generate(words(200), params, scope=scope)
+                found.append(done.stats.num_cached_tokens)
+            found.append(sum([c.round.cached async for c in llm.stream(words(200), params, scope="bob")]))
+            return found
+
+    assert asyncio.run(main()) == [0, 199, 0, 199]
+
+
+def test_a_controller_goes_on_from_what_drafters_were_shown_of_the_other_text():
+    with LLM("toy", drafters=[]) as llm:
+        engine, prompt = llm.served().engine, words(200)
+        for shown, expected in ((150, 0), (199, 150)):
+            (generation,) = llm.served().generations(prompt, SamplingParams(max_tokens=4), lambda event: None)
+            engine.add(generation)
+            engine.step()
+            assert generation.sequence.shown == expected
+            generation.sequence.shown = shown
+            engine.abort(generation.sequence.request_id)
 
 
 def test_memory_is_given_back_before_anything_is_preempted_the_oldest_first():

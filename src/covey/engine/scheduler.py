@@ -8,6 +8,7 @@ Knows sequences and the accounting of rows; knows nothing of models, drafts' con
 from __future__ import annotations
 
 from collections import deque
+from itertools import islice
 
 from covey.engine.generation import Generation
 from covey.engine.warm import ColdRows
@@ -75,7 +76,7 @@ class Scheduler:
         """
         rows = self.pipeline.target.rows
         self.ended.sweep()
-        for generation in list(self.waiting):
+        for generation in list(islice(self.waiting, 2 * self.max_num_seqs)):  # enough to fill all rows with, and soon looked through
             sequence, running = generation.sequence, [each.sequence for each in self.running]
             if len(running) >= self.max_num_seqs or rows.num_available < len(sequence.tokens) // BLOCK_SIZE + 1 + len(running):
                 return
