@@ -114,3 +114,30 @@ def test_rows_that_are_no_run_of_slots_give_the_same_logits(tiny):
     whole = pool.open(2)
     pool.reserve(whole, 150)
     torch.testing.assert_close(got, made.forward([Feed(whole, 0, TEXT[:150], 5)]), rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("family", ["llama", "gemma2"])
+def test_a_row_that_inherits_gives_the_logits_of_one_that_read(family, tiny):
+    """From a run of slots to another, and to and from a row that is none."""
+    made = runner(tiny(family), "float64")
+    pool = made.rows
+    for row in range(4):
+        pool.close(row)
+    first = pool.open(0)
+    pool.reserve(first, 64)
+    pool.reserve(pool.open(1), 64)
+    wall = pool.open(2)
+    for block in (b for b in range(24) if b % 3 == 0 and pool._states[b] != HELD):
+        pool._states[block] = HELD
+        wall.blocks.append(block)
+        pool.num_free -= 1
+    pool.reserve(first, 200)
+    assert not first.contiguous
+    expected = made.forward([Feed(first, 0, TEXT[:190], 1)])
+    first.length = 190
+    second, third = pool.open(3), pool.open(4)
+    for row, of in ((second, first), (third, second)):
+        assert made.inherit(row, of, 150, 190)
+        torch.testing.assert_close(made.forward([Feed(row, 150, TEXT[150:190], 1)]), expected, rtol=1e-9, atol=1e-9)
+        pool.close(2)  # room for a row of one run
+    assert not second.contiguous and third.contiguous

@@ -143,7 +143,7 @@ class Layer:
         self.keys = _zeros((slots, self.kv_heads, self.key_dim), dtype, device)
         self.values = _zeros((slots, self.kv_heads, self.value_dim), dtype, device)
 
-    def copy(self, source: Place, destination: Place) -> None:
+    def copy(self, source: slice | Tensor, destination: slice | Tensor) -> None:
         """What stands at some slots to others, which are none of them."""
         for cache in (self.keys, self.values):
             cache[destination] = cache[source]
@@ -284,9 +284,10 @@ class AttentionLayers:
 
     def copy(self, source: Place, destination: Place) -> None:
         """The keys and values of some slots to others: see RowPool.inherit."""
+        here, there = (place if isinstance(place, slice) else torch.tensor(place, device=self.device) for place in (source, destination))
         with torch.inference_mode():
             for layer in self.layers:
-                layer.copy(source, destination)
+                layer.copy(here, there)
 
     def begin(self, current: Pass) -> None:
         for layer in self.layers:
