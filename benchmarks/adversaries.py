@@ -52,7 +52,7 @@ class Slow(SuffixDrafter):
 
 def measure(given: argparse.Namespace, drafter: Drafter, prompts: list[Prompt]) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    with LLM(given.target, drafters=[drafter], max_num_seqs=max(given.batch)) as llm:
+    with LLM(given.target, drafters=[drafter], max_num_seqs=max(given.batch), prefix_reuse=False) as llm:
         for batch in given.batch:
             groups = [prompts[at : at + batch] for at in range(0, len(prompts) - batch + 1, batch)][: given.groups]
             _ratio(given, llm, groups[0], 0)  # warms up

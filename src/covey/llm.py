@@ -174,11 +174,13 @@ class LLM(_Front):
         params: SamplingParams | list[SamplingParams] | None = None,
         *,
         model: str | list[str] | None = None,
+        scope: str = "",
         progress: bool | None = None,
     ) -> list[Completion]:
         """Completions in the order of the prompts, n for each.
 
-        model: the target, where several are served; one for all prompts, or one each. progress: a bar with tokens/s and
+        model: the target, where several are served; one for all prompts, or one each. scope: on whose behalf; what was read of a
+        prompt serves later ones that begin alike, but never those of another scope. progress: a bar with tokens/s and
         acceptance; None shows one for several prompts on a terminal. All prompts are checked before the first is run:
         CoveyError or ValueError says what is wrong with which field.
         """
@@ -189,18 +191,21 @@ class LLM(_Front):
         show = len(many) > 1 and sys.stderr.isatty() if progress is None else progress
         with Progress(sum(p.n for p in each), show) as bar:
             kinds = [kind_of_work(prompt, p) for prompt, p in zip(many, each, strict=True)]
-            made = [to.generations(ids, p, bar.listen, k) for to, ids, p, k in zip(served, encoded, each, kinds, strict=True)]
+            made = [to.generations(ids, p, bar.listen, k, scope) for to, ids, p, k in zip(served, encoded, each, kinds, strict=True)]
             self._run([(to.engine, g) for to, request in zip(served, made, strict=True) for g in request])
         return [_completion(g, i) for i, request in enumerate(made) for g in request]
 
-    def stream(self, prompt: Prompt, params: SamplingParams | None = None, *, model: str | None = None) -> Iterator[Chunk]:
-        """Chunks of one completion as it grows, the last with a finish_reason. Leaving the loop aborts the request."""
+    def stream(self, prompt: Prompt, params: SamplingParams | None = None, *, model: str | None = None, scope: str = "") -> Iterator[Chunk]:
+        """Chunks of one completion as it grows, the last with a finish_reason. Leaving the loop aborts the request.
+
+        scope: as for generate.
+        """
         params = params or SamplingParams()
         if params.n != 1:
             raise CoveyError(f"n={params.n}: stream gives one completion; use generate, or stream n times")
         events: list[Event] = []
         served = self.served(model)
-        (generation,) = served.generations(served.encode(prompt), params, events.append, kind_of_work(prompt, params))
+        (generation,) = served.generations(served.encode(prompt), params, events.append, kind_of_work(prompt, params), scope)
         return self._stream(served.engine, generation, events)
 
     def _stream(self, engine: Engine, generation: Generation, events: list[Event]) -> Iterator[Chunk]:
@@ -267,11 +272,15 @@ class AsyncLLM(_Front):
         params: SamplingParams | None = None,
         *,
         model: str | None = None,
+        scope: str = "",
         on_start: Callable[[str], None] | None = None,
     ) -> list[Completion]:
-        """The n completions of one prompt. on_start gets the request id, for `abort`. Cancelling the task aborts it."""
+        """The n completions of one prompt. Cancelling the task aborts it.
+
+        scope: as for LLM.generate. on_start gets the request id, for `abort`.
+        """
         generations: list[Generation] = []
-        async for _ in self._events(self.served(model), prompt, params or SamplingParams(), generations, on_start):
+        async for _ in self._events(self.served(model), prompt, params or SamplingParams(), scope, generations, on_start):
             pass
         return [_completion(g, 0) for g in generations]
 
@@ -281,13 +290,14 @@ class AsyncLLM(_Front):
         params: SamplingParams | None = None,
         *,
         model: str | None = None,
+        scope: str = "",
         on_start: Callable[[str], None] | None = None,
     ) -> AsyncIterator[Chunk]:
-        """Chunks of one completion; closing the iterator aborts the request."""
+        """Chunks of one completion; closing the iterator aborts the request. scope: as for LLM.generate."""
         params = params or SamplingParams()
         if params.n != 1:
             raise CoveyError(f"n={params.n}: stream gives one completion; use generate, or stream n times")
-        async for event in self._events(self.served(model), prompt, params, [], on_start):
+        async for event in self._events(self.served(model), prompt, params, scope, [], on_start):
             yield _chunk(event)
 
     def abort(self, request_id: str) -> None:
@@ -299,6 +309,7 @@ class AsyncLLM(_Front):
         served: Served,
         prompt: Prompt,
         params: SamplingParams,
+        scope: str,
         generations: list[Generation],
         on_start: Callable[[str], None] | None,
     ) -> AsyncIterator[Event]:
@@ -309,7 +320,7 @@ class AsyncLLM(_Front):
             with contextlib.suppress(RuntimeError):  # the loop may be closed by the time an abort is through
                 loop.call_soon_threadsafe(arrived.put_nowait, event)
 
-        generations += served.generations(served.encode(prompt), params, listen, kind_of_work(prompt, params))
+        generations += served.generations(served.encode(prompt), params, listen, kind_of_work(prompt, params), scope)
         request_id = generations[0].sequence.request_id
         unfinished = len(generations)
         self._worker.add(served.engine, generations)

@@ -71,6 +71,22 @@ class Serial:
         if len(proposed):
             self._tell("commit", sequence, draft, accepted)
 
+    def rest(self, sequence: Sequence, length: int) -> None:
+        """The sequence takes no part for now; the first `length` positions of its row are kept while nobody wants their place."""
+        self.target.rows.rest(self.target.rows[sequence.id], length)
+        self._tell("rest", sequence)
+
+    def inherit(self, sequence: Sequence, of: Sequence, length: int) -> bool:
+        """Give a sequence that was just started what was read of another one that begins alike; False when the target cannot."""
+        try:
+            inherited: bool = self.target.inherit(sequence, of, length)  # type: ignore[attr-defined]
+        except Exception:  # such as memory for the copy: a prompt can always be read
+            log.warning("what was read before could not be taken over; the prompt is read again", exc_info=True)
+            return False
+        if inherited:
+            self._tell("inherit", sequence, of, length)
+        return inherited
+
     def stop(self, sequence: Sequence) -> None:
         self.target.stop(sequence)
         self._tell("stop", sequence)

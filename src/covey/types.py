@@ -38,7 +38,9 @@ class Sequence:
 
     seed is already mixed from the request's seed, its prompt and the index of the completion (see noise.py), so
     that no two sequences share noise. end_ids are the tokens that end this sequence. target is the name of the target that
-    writes it. kind is the kind of work that records are kept by: unless it is given, the request's label.
+    writes it. kind is the kind of work that records are kept by: unless it is given, the request's label. scope says whose it is:
+    sequences of different scopes share nothing that was read. shown is how many of its tokens drafters have been shown, as far as
+    the controller knows.
     """
 
     id: int
@@ -53,6 +55,8 @@ class Sequence:
     finish_reason: FinishReason | None = None
     target: str = ""
     kind: str = ""
+    scope: str = ""
+    shown: int = 0
 
     def __post_init__(self) -> None:
         self.kind = self.kind or self.params.label
@@ -148,7 +152,8 @@ class Round:
     draft, which begins with what was sent; survival is that of all of it. gain, cost and reason are the controller's: the
     drafted tokens that it expected to be accepted, the seconds that it expected them to add to the step, and why it sent so
     many. The step_* fields describe the whole step and are equal for all its rounds: sequences and tokens in the target's
-    pass, and the seconds of drafting, verifying and everything else. votes, records and asked: see Draft.
+    pass, and the seconds of drafting, verifying and everything else. votes, records and asked: see Draft. cached, told in a
+    sequence's first round alone, is how many positions of its prompt had been read before, for another sequence.
     """
 
     step: int
@@ -177,6 +182,7 @@ class Round:
     gain: float = 0.0
     cost: float = 0.0
     reason: str = ""
+    cached: int = 0
 
     @property
     def fed(self) -> int:
@@ -252,6 +258,17 @@ class Drafter(Protocol):
         """A sequence begins (its prompt is committed), or begins anew after a preemption."""
         return None
 
+    def rest(self, sequence: Sequence) -> None:
+        """The sequence takes no part for now, perhaps for good: memory that is kept for it may be used until it takes part again."""
+        return None
+
+    def inherit(self, sequence: Sequence, of: Sequence, length: int) -> None:
+        """A sequence that was just started has its first `length` tokens in common with another one, that was not stopped yet.
+
+        What is known of these may be copied, or taken where the other one has finished. Without this a drafter reads them again.
+        """
+        return None
+
     def propose(self, sequences: list[Sequence], lengths: list[int]) -> list[Draft]:
         """One draft for each sequence, of at most the given length (at least 1); shorter or empty is fine."""
         raise NotImplementedError
@@ -273,7 +290,7 @@ class Drafter(Protocol):
         return None
 
     def stop(self, sequence: Sequence) -> None:
-        """Forget this sequence. Called exactly once for each start."""
+        """Forget this sequence. Called exactly once for each start; a sequence that has ended may rest for a while before."""
         return None
 
     def close(self) -> None:
@@ -285,13 +302,14 @@ class Drafter(Protocol):
 class Work:
     """What a target does with one sequence in one pass: `count` committed tokens from `start`, then the draft.
 
-    The draft is empty unless the committed tokens are thereby complete; only then is there a verdict.
+    The draft is empty unless the committed tokens are thereby complete; only then is there a verdict. cached: see Round.
     """
 
     sequence: Sequence
     start: int
     count: int
     draft: Draft
+    cached: int = 0
 
     @property
     def complete(self) -> bool:
@@ -308,6 +326,9 @@ class Target(Protocol):
 
     rows is the accounting of its KV cache (a `rows.RowPool`): the scheduler asks it for room, the target reads it.
     hidden_size is that of the hidden states that it can give; 0 for a target that gives none.
+
+    A target may also have `inherit(sequence, of, length) -> bool`: give the row of a sequence that was just started the first
+    `length` positions of another one's, by `RowPool.inherit`; False when that cannot be. Without it every prompt is read.
     """
 
     name: str

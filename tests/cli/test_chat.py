@@ -40,6 +40,14 @@ def test_chat_shows_drafts_and_a_line_of_figures() -> None:
     assert "drafted tokens accepted" in result.stderr
 
 
+def test_the_next_turn_does_not_read_the_conversation_again() -> None:
+    said = "the birds fly over the hill " * 8 + "\nand then\n"
+    figures = [line for line in run("chat", *TOY, "--max-tokens", "10", stdin=said).stderr.splitlines() if " rounds" in line]
+    assert ["read before" in line for line in figures] == [False, True]
+    cold = run("chat", *TOY, "--max-tokens", "10", "--no-prefix-reuse", stdin=said).stderr
+    assert " rounds" in cold and "read before" not in cold
+
+
 def test_demo_answers_and_ends_with_a_table() -> None:
     result = run("demo", "--target", "toy")
     for kind in ("summary", "code edit", "chat", "question"):

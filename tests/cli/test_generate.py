@@ -89,9 +89,11 @@ def test_every_option_reaches_the_engine_and_the_request(tmp_path: Path) -> None
         "logprobs": "0",
         "label": "birds",
     }
-    assert {name.replace("-", "_") for name in given} | {"target", "max_model_len", "compile", "ignore_eos"} == set(all_options())
+    assert {name.replace("-", "_") for name in given} | {*("target", "max_model_len", "compile", "prefix_reuse", "ignore_eos")} == set(
+        all_options()
+    )
     options = [part for name, value in given.items() for part in (f"--{name}", value)]
-    run("generate", "the birds", *TOY, *options, "--ignore-eos", "--no-compile")
+    run("generate", "the birds", *TOY, *options, "--ignore-eos", "--no-compile", "--no-prefix-reuse")
     rounds = [json.loads(line) for line in (tmp_path / "trace.jsonl").read_text().splitlines()]
     assert max(r["prefilled"] for r in rounds) <= 4
     assert max(r["planned"] for r in rounds) == 1

@@ -359,6 +359,7 @@ def test_a_member_that_rests_gives_back_its_rows(target, tiny):
     with LLM(target, drafters=[fails, SuffixDrafter()], max_num_seqs=3, controller="fixed", **KIND) as llm:
         llm.generate(PROMPTS, SamplingParams(max_tokens=30, ignore_eos=True), progress=False)
         assert llm.drafters[0].members[0].rests
+        llm.served().engine.scheduler.ended.clear()
         assert fails.runner.rows.num_free == fails.runner.rows.num_blocks
 
 
@@ -380,6 +381,8 @@ def test_a_collective_serves_several_targets_and_nothing_is_left(target, tiny, f
     params = SamplingParams(max_tokens=20, ignore_eos=True)
     with LLM(targets=targets, drafters=[drafter], controller="fixed", **KIND) as llm:
         done = llm.generate(PROMPTS * 2, params, model=["a"] * 4 + ["b"] * 4, progress=False)
+        for name in targets:
+            llm.served(name).engine.scheduler.ended.clear()
         assert not drafter.ledger.standings
         nested = drafter.members[1].drafter
         assert nested.runner.rows.num_free == nested.runner.rows.num_blocks

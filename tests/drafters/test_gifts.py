@@ -54,3 +54,13 @@ def test_what_is_given_is_copied():
     gifts.add(0, whole[1:2])
     whole.zero_()
     assert held(gifts, 0, 1) == [2]
+
+
+def test_a_beginning_is_the_same_and_goes_its_own_way():
+    gifts = given((0, 3), (3, 3))
+    gifts.drop(2)
+    same = gifts.until(4)
+    same.add(4, states(20, 1))
+    assert held(same, 0, 6) == [0, 0, 3, 4, 21, 0]
+    assert held(gifts, 0, 7) == [0, 0, 3, 4, 5, 6, 0]
+    assert held(gifts.until(1), 0, 3) == [0, 0, 0]

@@ -238,5 +238,6 @@ def test_rows_come_back(target, folder):
     drafter = NestedDrafter(folder, **KIND)
     with LLM(target, drafters=[drafter], controller="fixed", **KIND) as llm:
         llm.generate(PROMPTS, SamplingParams(max_tokens=10), progress=False)
+        llm.served().engine.scheduler.ended.clear()
         assert drafter.runner.rows.num_free == drafter.runner.rows.num_blocks
         assert not drafter._depths

@@ -266,3 +266,23 @@ def test_readers_that_disagree_are_both_scored() -> None:
     propose(drafter, text, 1)
     assert [sum(drafter.tables("")[reader].trials) for reader in (TextReader, CorpusReader)] == [1, 1]
     assert [sum(drafter.tables("")[reader].hits) for reader in (TextReader, CorpusReader)] == [0, 1]
+
+
+def test_a_text_that_has_ended_is_handed_over_to_the_one_that_goes_on_and_one_that_goes_on_is_not():
+    drafter, fresh = SuffixDrafter(min_survival=0.0), SuffixDrafter(min_survival=0.0)
+    first, second, other = sequence(1, 2, 3, 1, 2, id=1), sequence(1, 2, 3, 1, 2, 3, 4, 1, id=2), sequence(1, 2, 3, 1, 2, 9, 1, id=3)
+    for text in (first, second, other):
+        drafter.start(text)
+        fresh.start(text)
+    drafter.propose([first], [3])
+    size = drafter._memories[1].text.size
+    drafter.inherit(other, first, 5)
+    assert (drafter._memories[1].text.size, drafter._memories[3].text.size) == (size, 0)
+    first.finish_reason = "stop"
+    drafter.inherit(other, first, 4)  # less than was read: it would have to be unread
+    drafter.inherit(second, first, 5)
+    assert (1 in drafter._memories, drafter._memories[2].text.size) == (False, size)
+    assert drafter.propose([second, other], [3, 3]) == fresh.propose([second, other], [3, 3])
+    for text in (first, second, other):
+        drafter.stop(text)
+    assert not drafter._memories

@@ -7,7 +7,7 @@ from covey.model import machine
 from covey.model.attention import Layer
 from covey.model.load import load
 from covey.model.runner import Feed, ModelRunner, _pieces, place
-from covey.rows import Row, RowPool
+from covey.rows import HELD, Row, RowPool
 from tests.model.tiny import FAMILIES
 
 HAS_BFLOAT16 = machine.choose_dtype("auto", torch.device("cpu")) == torch.bfloat16
@@ -104,7 +104,7 @@ def test_rows_that_are_no_run_of_slots_give_the_same_logits(tiny):
     blocks = iter([b for b in range(24) if b not in scattered.blocks])
     for block in blocks:  # leave no two neighbouring blocks free
         if block % 2:
-            pool._used[block] = 1
+            pool._states[block] = HELD
             wall.blocks.append(block)
             pool.num_free -= 1
     pool.reserve(scattered, 300)
@@ -114,3 +114,30 @@ def test_rows_that_are_no_run_of_slots_give_the_same_logits(tiny):
     whole = pool.open(2)
     pool.reserve(whole, 150)
     torch.testing.assert_close(got, made.forward([Feed(whole, 0, TEXT[:150], 5)]), rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("family", ["llama", "gemma2"])
+def test_a_row_that_inherits_gives_the_logits_of_one_that_read(family, tiny):
+    """From a run of slots to another, and to and from a row that is none."""
+    made = runner(tiny(family), "float64")
+    pool = made.rows
+    for row in range(4):
+        pool.close(row)
+    first = pool.open(0)
+    pool.reserve(first, 64)
+    pool.reserve(pool.open(1), 64)
+    wall = pool.open(2)
+    for block in (b for b in range(24) if b % 3 == 0 and pool._states[b] != HELD):
+        pool._states[block] = HELD
+        wall.blocks.append(block)
+        pool.num_free -= 1
+    pool.reserve(first, 200)
+    assert not first.contiguous
+    expected = made.forward([Feed(first, 0, TEXT[:190], 1)])
+    first.length = 190
+    second, third = pool.open(3), pool.open(4)
+    for row, of in ((second, first), (third, second)):
+        assert made.inherit(row, of, 150, 190)
+        torch.testing.assert_close(made.forward([Feed(row, 150, TEXT[150:190], 1)]), expected, rtol=1e-9, atol=1e-9)
+        pool.close(2)  # room for a row of one run
+    assert not second.contiguous and third.contiguous

@@ -141,7 +141,7 @@ def test_scores_are_what_the_target_thinks_of_every_token(prompts, target, tmp_p
         record(llm, settings(longest, tmp_path / "r", limit=None))
         assert all(text.score is None for text in Recording(tmp_path / "r").texts())
         recording = record(llm, settings(longest, tmp_path / "r", limit=None, top=3, hidden=True))
-        assert llm.target.rows.num_free == llm.target.rows.num_blocks
+        assert llm.target.rows.num_available == llm.target.rows.num_blocks
     for text in recording.texts():
         ids = torch.tensor([[*text.prompt.tolist(), *text.answer.tolist()]])
         with torch.no_grad():

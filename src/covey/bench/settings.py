@@ -97,7 +97,8 @@ class BenchSettings:
         options: dict[str, Any] = {name: getattr(self, name) for name in ("dtype", "device", "threads", "compile", "max_model_len")}
         # At least 1: with 0 the engine would not even make the drafters, and plain would have less to carry than the others.
         longest = max([1, *(method.length for method in self.method_names)])
-        options |= {"max_num_seqs": max(self.batch), "num_speculative_tokens": longest}
+        # Every method reads its prompts: one that found them read by another would win by that.
+        options |= {"max_num_seqs": max(self.batch), "num_speculative_tokens": longest, "prefix_reuse": False}
         EngineConfig(**options)
         return options
 

@@ -42,6 +42,9 @@ def figures(statistics: Statistics) -> str:
     """One line: tokens, rounds, acceptance, mean accepted length with its divisor, speed, and the members of a collective."""
     s = statistics
     parts = [f"{s.num_tokens} tokens in {s.num_rounds} rounds"]
+    if s.first_token_seconds is not None:
+        kept = f" ({s.num_cached_tokens} tokens of the prompt were read before)" if s.num_cached_tokens else ""
+        parts.append(f"the first after {s.first_token_seconds:.2f} s{kept}")
     if s.num_drafts:
         parts.append(f"{s.num_accepted_tokens} of {s.num_draft_tokens} drafted tokens accepted ({s.acceptance_rate:.0%})")
         parts.append(f"mean accepted length {s.mean_accepted_length:.2f} per round with a draft")

@@ -53,6 +53,9 @@ class EngineConfig:
     prefill_chunk: int = _option(
         256, "int", "most prompt tokens read per step, so that long prompts do not stall others", low=1, high=1 << 20
     )
+    prefix_reuse: bool = _option(
+        True, "bool", "keep what was read of ended requests while there is room, so that the next turn of a conversation is not read again"
+    )
     compile: bool = _option(False, "bool", "compile the model with torch.compile: a slower start, then faster tokens")
     threads: int | None = _option(None, "int", "CPU threads; unset leaves torch's choice", low=1, high=1024, optional=True)
     trace: Path | None = _option(None, "path", "write every round as a JSON line to this file", optional=True)

@@ -39,10 +39,9 @@ _HORIZON = 32  # rounds that reading what a drafter has missed is paid off in
 
 @dataclass
 class _Drafted:
-    """What is kept of a sequence: how its drafts turned out, how far its drafter has read, and whether it drafted last time."""
+    """What is kept of a sequence: how its drafts turned out, and whether it drafted last time."""
 
     outlook: Outlook
-    read: int = 0
     awake: bool = True
 
 
@@ -173,7 +172,7 @@ class Goodput(Controller):
             if length:
                 self._step.lengths[sequence.id] = length
                 self._step.unread += self._missed(sequence)
-                self._of(sequence).read = len(sequence.tokens)
+                sequence.shown = len(sequence.tokens)
             else:  # so that it returns to what is known at large, and is tried again
                 self._of(sequence).outlook.fade(_OWN_MEMORY)
 
@@ -264,7 +263,7 @@ class Goodput(Controller):
 
     def _missed(self, sequence: Sequence) -> int:
         """Tokens that the drafter has not been shown yet."""
-        return max(0, len(sequence.tokens) - self._of(sequence).read)
+        return max(0, len(sequence.tokens) - sequence.shown)
 
     def _pass_seconds(self, slots: Floats, sequences: list[Sequence], load: Load) -> Floats:
         """A pass with so many drafted tokens beside what is fed anyway."""

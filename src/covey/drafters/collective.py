@@ -121,6 +121,14 @@ class CollectiveDrafter(Drafter):
             member.call("start", None, sequence)
         self.ledger.begin(sequence)
 
+    def rest(self, sequence: Sequence) -> None:
+        for member in self.members:
+            member.call("rest", None, sequence)
+
+    def inherit(self, sequence: Sequence, of: Sequence, length: int) -> None:
+        for member in self.members:
+            member.call("inherit", None, sequence, of, length)
+
     def stop(self, sequence: Sequence) -> None:
         for member in self.members:
             member.call("stop", None, sequence)

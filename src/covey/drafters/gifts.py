@@ -39,6 +39,13 @@ class Gifts:
         held = self._held()[first - self._start : last - self._start]
         return torch.cat([self._none.expand(first - start, -1), held, self._none.expand(stop - last, -1)])
 
+    def until(self, position: int) -> Gifts:
+        """The same for what was left before a position."""
+        same = Gifts(self._none[:0])
+        same._start, same.stop = min(self._start, position), min(self.stop, position)
+        same._parts = [self.of(same._start, same.stop)] if same.stop > same._start else []
+        return same
+
     def drop(self, position: int) -> None:
         """Forget what was left before a position."""
         if position > self._start:

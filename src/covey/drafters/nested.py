@@ -57,6 +57,13 @@ class _Depths:
         self.guess: Tensor | None = None
         self.kept: list[list[Tensor]] = [[] for _ in range(stages)]  # for each stage, what the one before left: [n, H] each
 
+    def until(self, length: int) -> _Depths:
+        """The same of the first `length` positions."""
+        same = _Depths(len(self.cached))
+        same.cached, same.firm, same.kept = list(self.cached), min(self.firm, length), [list(parts) for parts in self.kept]
+        same.shorten(length)
+        return same
+
     def shorten(self, length: int) -> None:
         """Forget positions from `length` on."""
         for stage, cached in enumerate(self.cached):
@@ -151,6 +158,15 @@ class NestedDrafter(Stepwise):
         self._depths[sequence.id] = _Depths(self.runner.num_stages)
         if self.wants_hidden:
             self._gifts[sequence.id] = Gifts(torch.empty(0, self.runner.hidden_size, dtype=self.runner.dtype, device=self.runner.device))
+
+    def inherit(self, sequence: Sequence, of: Sequence, length: int) -> None:
+        """With the target's hidden states that are not read yet: the target will not tell them again."""
+        if self.wants_hidden:
+            self._gifts[sequence.id] = self._gifts[of.id].until(length)
+        super().inherit(sequence, of, length)
+
+    def adopt(self, sequence: Sequence, of: Sequence, length: int) -> None:
+        self._depths[sequence.id] = self._depths[of.id].until(length)
 
     def stop(self, sequence: Sequence) -> None:
         super().stop(sequence)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from covey.drafters.guesser import Growing, Guess, Guesser
 from covey.errors import UnsupportedError
-from covey.rows import BLOCK_SIZE, RowPool
+from covey.rows import BLOCK_SIZE, Row, RowPool
 from covey.types import Host, Sequence
 
 _CATCH_UP_TOKENS = 512
@@ -27,6 +27,8 @@ class Runner(Protocol):
     rows: RowPool
 
     def allocate(self, num_blocks: int) -> None: ...
+
+    def inherit(self, row: Row, of: Row, length: int, room: int) -> bool: ...
 
     @property
     def bytes_per_token(self) -> int: ...
@@ -63,6 +65,20 @@ class Stepwise(Guesser):
     def start(self, sequence: Sequence) -> None:
         self.runner.rows.open(sequence.id)
 
+    def rest(self, sequence: Sequence) -> None:
+        self.runner.rows.rest(self.runner.rows[sequence.id], self.cached(sequence))
+
+    def inherit(self, sequence: Sequence, of: Sequence, length: int) -> None:
+        """What the model has read of the other one, as far as that is neither a draft nor given up meanwhile."""
+        rows, draft = self.runner.rows, self._open.get(of.id)
+        length = min(length, self.cached(of), rows[of.id].capacity, draft.start if draft else length)
+        if length and self.runner.inherit(rows[sequence.id], rows[of.id], length, len(sequence.tokens)):
+            self.adopt(sequence, of, length)
+
+    def adopt(self, sequence: Sequence, of: Sequence, length: int) -> None:
+        """The row of a sequence has the first `length` positions of another one's: whatever else is kept of them follows."""
+        return None
+
     def stop(self, sequence: Sequence) -> None:
         super().stop(sequence)
         self.runner.rows.close(sequence.id)
@@ -74,8 +90,10 @@ class Stepwise(Guesser):
     def room(self, sequence: Sequence, length: int) -> int:
         """What the model's context and its cache have room for; the last token is never fed."""
         rows, known = self.runner.rows, len(sequence.tokens)
-        length = min(length, self.max_position - known + 1)
-        return length if length > 0 and rows.reserve(rows[sequence.id], known + length - 1) else 0
+        row, length = rows[sequence.id], min(length, self.max_position - known + 1)
+        if self.cached(sequence) > row.capacity:  # it rested, and its place was wanted
+            self.rewind(sequence, row.capacity)
+        return length if length > 0 and rows.reserve(row, known + length - 1) else 0
 
     def ask(self, growing: list[Growing]) -> list[Guess | None]:
         """As Guesser; what the model has not seen of a long text is read first, in chunks, but for a last chunk left to `guess`.

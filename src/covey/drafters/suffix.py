@@ -99,6 +99,12 @@ class SuffixDrafter(Guesser):
         """The text is read at the first proposal, so that a sequence that never drafts costs nothing."""
         self._memories[sequence.id] = _Memory()
 
+    def inherit(self, sequence: Sequence, of: Sequence, length: int) -> None:
+        """A text that has ended and goes on in another one is handed over; a part of one is sooner read than copied."""
+        memory = self._memories.get(of.id)
+        if of.finished and memory is not None and 0 < memory.text.size <= length:
+            self._memories[sequence.id] = self._memories.pop(of.id)
+
     def stop(self, sequence: Sequence) -> None:
         super().stop(sequence)
         self._memories.pop(sequence.id, None)

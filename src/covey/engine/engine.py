@@ -14,6 +14,7 @@ from collections.abc import Callable
 from covey.control import Controller, Cut, Load
 from covey.engine.generation import Event, Generation
 from covey.engine.scheduler import Scheduler
+from covey.engine.warm import ColdRows
 from covey.pipeline import Outcome, Serial
 from covey.types import Draft, FinishReason, Round, Verdict, Work
 
@@ -23,10 +24,12 @@ log = logging.getLogger(__name__)
 class Engine:
     """Runs generations to their end, many at a time."""
 
-    def __init__(self, pipeline: Serial, controller: Controller, max_num_seqs: int, prefill_chunk: int) -> None:
+    def __init__(
+        self, pipeline: Serial, controller: Controller, max_num_seqs: int, prefill_chunk: int, ended: ColdRows | None = None
+    ) -> None:
         self.pipeline = pipeline
         self.controller = controller
-        self.scheduler = Scheduler(pipeline, max_num_seqs, prefill_chunk)
+        self.scheduler = Scheduler(pipeline, max_num_seqs, prefill_chunk, ended or ColdRows(pipeline))
         self.observers: list[Callable[[Round], None]] = []
         self.num_steps = 0
         self._generations: dict[int, Generation] = {}
@@ -136,6 +139,7 @@ class Engine:
                 gain=cut.gain,
                 cost=cut.cost,
                 reason=cut.reason,
+                cached=work.cached,
             )
             rounds.append(made)
         return rounds
@@ -148,6 +152,6 @@ class Engine:
         generation.listener(Event(generation, generation.text.take(final=reason is not None), tokens, happened, reason))
 
     def _end(self, generation: Generation, reason: FinishReason, error: str | None = None) -> None:
-        self.scheduler.remove(generation)
         generation.end(reason, error)
+        self.scheduler.remove(generation)
         self._publish(generation, (), None)

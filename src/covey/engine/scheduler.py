@@ -1,6 +1,6 @@
 """Who takes part in the next step, and with how many tokens: admission, chunked prefill, preemption.
 
-Knows sequences and the accounting of rows; knows nothing of models, drafts' contents or text.
+Knows sequences and the accounting of rows; knows nothing of models, drafts' contents or text, nor of what is kept of those that ended.
 
     works = scheduler.schedule()
 """
@@ -8,8 +8,10 @@ Knows sequences and the accounting of rows; knows nothing of models, drafts' con
 from __future__ import annotations
 
 from collections import deque
+from itertools import islice
 
 from covey.engine.generation import Generation
+from covey.engine.warm import ColdRows
 from covey.pipeline import Serial
 from covey.rows import BLOCK_SIZE
 from covey.types import Draft, Work
@@ -18,12 +20,13 @@ from covey.types import Draft, Work
 class Scheduler:
     """First come, first served. A step holds every running sequence and at most `prefill_chunk` prompt tokens."""
 
-    def __init__(self, pipeline: Serial, max_num_seqs: int, prefill_chunk: int) -> None:
-        self.pipeline = pipeline
+    def __init__(self, pipeline: Serial, max_num_seqs: int, prefill_chunk: int, ended: ColdRows) -> None:
+        self.pipeline, self.ended = pipeline, ended
         self.max_num_seqs, self.prefill_chunk = max_num_seqs, prefill_chunk
         self.waiting: deque[Generation] = deque()
         self.running: list[Generation] = []  # oldest first
         self.num_preempted = 0
+        self._cached: dict[int, int] = {}  # by sequence: positions that had been read before, until its first work tells
 
     def add(self, generation: Generation) -> None:
         self.waiting.append(generation)
@@ -43,7 +46,7 @@ class Scheduler:
             if count == 0 or not self._make_room(generation, start + count):
                 continue
             budget -= count if missing > 1 else 0
-            works.append(Work(sequence, start, count, Draft.empty(sequence)))
+            works.append(Work(sequence, start, count, Draft.empty(sequence), self._cached.pop(sequence.id, 0)))
         return works
 
     def room_for_draft(self, work: Work, length: int) -> int:
@@ -55,10 +58,11 @@ class Scheduler:
         return length
 
     def remove(self, generation: Generation) -> bool:
-        """Take a generation out wherever it is, and give back its row. False if it is not here."""
+        """Take a generation out wherever it is; its row is not its own any more. False if it is not here."""
+        self._cached.pop(generation.sequence.id, None)
         if generation in self.running:
             self.running.remove(generation)
-            self.pipeline.stop(generation.sequence)
+            self.ended.retire(generation.sequence)
             return True
         if generation in self.waiting:
             self.waiting.remove(generation)
@@ -66,14 +70,22 @@ class Scheduler:
         return False
 
     def _admit(self) -> None:
-        """Start waiting sequences while there are rows, and blocks for all their tokens and one for each other."""
+        """Start waiting sequences while there are rows, and blocks for all their tokens and one for each other.
+
+        One that begins like another which is still being read waits until it need not be read twice, and lets others pass.
+        """
         rows = self.pipeline.target.rows
-        while self.waiting and len(self.running) < self.max_num_seqs:
-            sequence = self.waiting[0].sequence
-            if rows.num_free < len(sequence.tokens) // BLOCK_SIZE + 1 + len(self.running):
+        self.ended.sweep()
+        for generation in list(islice(self.waiting, 2 * self.max_num_seqs)):  # enough to fill all rows with, and soon looked through
+            sequence, running = generation.sequence, [each.sequence for each in self.running]
+            if len(running) >= self.max_num_seqs or rows.num_available < len(sequence.tokens) // BLOCK_SIZE + 1 + len(running):
                 return
-            generation = self.waiting.popleft()
-            self.pipeline.start(sequence)
+            if self.ended.awaits(sequence, running):
+                continue
+            self.waiting.remove(generation)
+            cached = self.ended.begin(sequence, running)
+            if not generation.statistics.num_prefill_rounds + generation.statistics.num_rounds:  # else it has been here before
+                self._cached.setdefault(sequence.id, cached)
             rows.reserve(rows[sequence.id], len(sequence.tokens))
             self.running.append(generation)
 
@@ -82,7 +94,7 @@ class Scheduler:
         rows = self.pipeline.target.rows
         while not rows.reserve(rows[generation.sequence.id], length):
             youngest = self.running.pop()
-            self.pipeline.stop(youngest.sequence)
+            self.ended.retire(youngest.sequence)
             self.waiting.appendleft(youngest)
             self.num_preempted += 1
             if youngest is generation:

@@ -20,6 +20,7 @@ from covey.control import FixedLength
 from covey.engine.engine import Engine
 from covey.engine.generation import Event, Generation
 from covey.engine.text import OutputText
+from covey.engine.warm import ColdRows, WarmRows
 from covey.errors import CoveyError
 from covey.model.tokenizer import TextStream
 from covey.pipeline import Serial
@@ -47,7 +48,9 @@ class Served:
     def __init__(self, name: str, target: Any, drafter: Drafter | None, max_model_len: int, config: EngineConfig) -> None:
         self.name, self.target, self.drafter, self.max_model_len = name, target, drafter, max_model_len
         self.tokenizer = target.tokenizer
-        self.engine = Engine(Serial(target, drafter), FixedLength(0), config.max_num_seqs, config.prefill_chunk)
+        pipeline = Serial(target, drafter)
+        ended = WarmRows(pipeline) if config.prefix_reuse and hasattr(target, "inherit") else ColdRows(pipeline)
+        self.engine = Engine(pipeline, FixedLength(0), config.max_num_seqs, config.prefill_chunk, ended)
         if drafter is not None:
             self.engine.observers.append(drafter.observe)
 
@@ -69,11 +72,15 @@ class Served:
             raise CoveyError(f"prompt has {len(ids)} tokens: max_model_len={self.max_model_len} must leave room for one more; shorten it")
         return ids
 
-    def generations(self, ids: list[int], params: SamplingParams, listener: Callable[[Event], None], kind: str = "") -> list[Generation]:
-        """The n completions of one request, ready for the engine. kind: see `kind_of_work`.
+    def generations(
+        self, ids: list[int], params: SamplingParams, listener: Callable[[Event], None], kind: str = "", scope: str = ""
+    ) -> list[Generation]:
+        """The n completions of one request, ready for the engine. kind: see `kind_of_work`; scope: see Sequence.
 
-        Raises ValueError for ids beyond the vocabulary.
+        Raises CoveyError for a scope that is no string, ValueError for ids beyond the vocabulary.
         """
+        if not isinstance(scope, str):
+            raise CoveyError(f"scope={scope!r}: scope must be a string, such as the name of a user; leave it out where all may share")
         params.check_vocabulary(self.target.vocab_size)
         room = self.max_model_len - len(ids)
         params = replace(params, max_tokens=min(params.max_tokens, room), min_tokens=min(params.min_tokens, room))
@@ -83,7 +90,9 @@ class Served:
         made = []
         for index in range(params.n):
             seed = noise.sequence_seed(request_seed, ids, index)
-            sequence = Sequence(next(_numbers), tuple(ids), params, seed, request_id, index, end_ids, target=self.name, kind=kind)
+            sequence = Sequence(
+                next(_numbers), tuple(ids), params, seed, request_id, index, end_ids, target=self.name, kind=kind, scope=scope
+            )
             text = OutputText(TextStream(self.tokenizer), params.stop)
             made.append(Generation(sequence, text, listener, logprobs=None if params.logprobs is None else []))
         return made

@@ -19,6 +19,7 @@ class Statistics:
     which exactly i tokens were accepted and committed. draft_, verify_ and other_seconds are those of the steps that
     these rounds took part in; seconds is wall time, from arrival to the last token. votes counts, for each member of a
     collective, the accepted tokens that it was for, asked how often it was asked; records has how often each was right lately.
+    num_cached_tokens counts prompt tokens that had been read before, for another sequence.
     """
 
     num_rounds: int = 0
@@ -27,6 +28,7 @@ class Statistics:
     num_drafts: int = 0
     num_draft_tokens: int = 0
     num_accepted_tokens: int = 0
+    num_cached_tokens: int = 0
     accepted_histogram: list[int] = field(default_factory=list)
     draft_seconds: float = 0.0
     verify_seconds: float = 0.0
@@ -42,6 +44,7 @@ class Statistics:
         self.draft_seconds += happened.step_draft_seconds
         self.verify_seconds += happened.step_verify_seconds
         self.other_seconds += happened.step_other_seconds
+        self.num_cached_tokens += happened.cached
         if not happened.tokens:
             self.num_prefill_rounds += 1
             return

@@ -83,6 +83,8 @@ class System:
     def close(self) -> None:
         if self._trace is not None:
             self._trace.close()
+        for engine in self.engines:
+            engine.scheduler.ended.clear()
         for drafter in self.drafters:
             drafter.close()
         for target in self.targets.values():

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from transformers import AttentionInterface, PreTrainedModel
 
 from covey.errors import UnsupportedError
-from covey.rows import BLOCK_SIZE
+from covey.rows import BLOCK_SIZE, Place
 
 NAME = "covey"
 
@@ -142,6 +142,11 @@ class Layer:
     def allocate(self, slots: int, dtype: torch.dtype, device: torch.device) -> None:
         self.keys = _zeros((slots, self.kv_heads, self.key_dim), dtype, device)
         self.values = _zeros((slots, self.kv_heads, self.value_dim), dtype, device)
+
+    def copy(self, source: slice | Tensor, destination: slice | Tensor) -> None:
+        """What stands at some slots to others, which are none of them."""
+        for cache in (self.keys, self.values):
+            cache[destination] = cache[source]
 
     def attend(self, query: Tensor, key: Tensor, value: Tensor, scale: float, window: int | None, softcap: float | None) -> Tensor:
         """query [1, H, N, D], key and value [1, kv_heads, N, D] -> [1, N, H, D]."""
@@ -276,6 +281,13 @@ class AttentionLayers:
     def allocate(self, slots: int, dtype: torch.dtype) -> None:
         for layer in self.layers:
             layer.allocate(slots, dtype, self.device)
+
+    def copy(self, source: Place, destination: Place) -> None:
+        """The keys and values of some slots to others: see RowPool.inherit."""
+        here, there = (place if isinstance(place, slice) else torch.tensor(place, device=self.device) for place in (source, destination))
+        with torch.inference_mode():
+            for layer in self.layers:
+                layer.copy(here, there)
 
     def begin(self, current: Pass) -> None:
         for layer in self.layers:

@@ -22,7 +22,7 @@ from covey.model import linear
 from covey.model.attention import AttentionLayers
 from covey.model.nested import NestedDraft
 from covey.model.runner import Feed, place
-from covey.rows import BLOCK_SIZE, RowPool
+from covey.rows import BLOCK_SIZE, Row, RowPool
 
 
 class ExitRunner:
@@ -64,6 +64,10 @@ class ExitRunner:
         self.rows = RowPool(num_blocks)
         with torch.inference_mode():
             self.layers.allocate((num_blocks + 1) * BLOCK_SIZE, self.dtype)
+
+    def inherit(self, row: Row, of: Row, length: int, room: int) -> bool:
+        """Let a new row have the first positions of another, in all layers: see RowPool.inherit."""
+        return self.rows.inherit(row, of, length, room, self.layers.copy)
 
     def run(self, stage: int, feeds: list[Feed], hidden: Tensor | None = None) -> Tensor:
         """One stage over all feeds: what it leaves at their positions, [N, H] in the order of feeds.

@@ -123,6 +123,10 @@ class ModelRunner:
         with torch.inference_mode():
             self.layers.allocate((num_blocks + 1) * BLOCK_SIZE, self.dtype)
 
+    def inherit(self, row: Row, of: Row, length: int, room: int) -> bool:
+        """Let a new row have the first positions of another, keys and values too: see RowPool.inherit."""
+        return self.rows.inherit(row, of, length, room, self.layers.copy)
+
     def forward(self, feeds: list[Feed]) -> Tensor:
         """Logits [sum of wanted, vocabulary] in the order of feeds; [1, vocabulary] of no use where none is wanted.
 

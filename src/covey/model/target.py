@@ -49,6 +49,9 @@ class LocalTarget:
     def start(self, sequence: Sequence) -> None:
         self.rows.open(sequence.id)
 
+    def inherit(self, sequence: Sequence, of: Sequence, length: int) -> bool:
+        return self.runner.inherit(self.rows[sequence.id], self.rows[of.id], length, len(sequence.tokens))
+
     def stop(self, sequence: Sequence) -> None:
         self.rows.close(sequence.id)
 
