@@ -15,16 +15,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy
-
 from covey import LLM, SamplingParams, provenance
-from covey.calibrate.estimates import calibration_error, reliability
-from covey.control import FixedLength, Goodput
+from covey.control import Goodput
 from covey.cost import Costs
+from covey.plot import Reliability, draw_reliability, trusted
 from covey.prompts import file_digest, read_prompts
-from covey.replay import Recorded, compare, read_trace, replay
-from covey.survival import Trust, conditionals
-from covey.types import Prompt, Round
+from covey.replay import Recorded, compare, read_trace
+from covey.types import Prompt
 
 GROUPS = {
     "code, math": ("code", "math"),
@@ -95,12 +92,15 @@ def tried(given: argparse.Namespace) -> dict[str, Any]:
         "prompts_sha256": file_digest(given.prompts) if given.prompts else None,
         "jitter": given.jitter,
         "costs": measured,
-        "calibration": {
-            name: calibration([t for n in range(len(GROUPS)) for t in read_trace(given.output / f"{name}-{n}.jsonl")]) for name in DRAFTERS
-        },
+        "calibration": {name: {who: each.to_dict() for who, each in both.items()} for name, both in _trusted(given).items()},
         "cells": cells,
         "summary": _summary(cells),
     }
+
+
+def _trusted(given: argparse.Namespace) -> dict[str, dict[str, Reliability]]:
+    """How far each drafter's estimates can be trusted, over all groups."""
+    return {name: trusted([t for n in range(len(GROUPS)) for t in read_trace(given.output / f"{name}-{n}.jsonl")]) for name in DRAFTERS}
 
 
 def _cell(texts: list[Recorded], costs: Costs, batch: int, floor: float, jitter: float) -> dict[str, Any]:
@@ -116,52 +116,6 @@ def _cell(texts: list[Recorded], costs: Costs, batch: int, floor: float, jitter:
         "over_plain": {name: speed / fixed["0"] for name, speed in {**chosen, "best fixed": best}.items()},
         "gap_closed": {name: (speed - worst) / (best - worst) for name, speed in chosen.items()} if best > worst else {},
     }
-
-
-def calibration(texts: list[Recorded]) -> dict[str, Any]:
-    """How far drafters' estimates can be trusted, and what the controller makes of them online: drafts of 8 tokens, every guess that
-    followed right ones."""
-    trust, said, made, came = Trust(), [], [], []
-
-    def score(rounds: list[Round]) -> None:
-        for each in rounds:
-            for depth, estimate in enumerate(conditionals(each.survival[: len(each.drafted)])):
-                hit = depth < each.accepted
-                if not hit and each.finish_reason:
-                    break
-                said.append(estimate)
-                made.append(trust.of(estimate, each.sequence_id))
-                came.append(hit)
-                trust.record(estimate, hit, each.sequence_id)
-                if not hit:
-                    break
-
-    replay(texts, lambda _: FixedLength(LONGEST), Costs(), 4, observe=score)
-    right = numpy.array(came)
-    return {
-        name: {"error": calibration_error(numpy.array(held), right), "reliability": reliability(numpy.array(held), right)}
-        for name, held in (("drafter", said), ("controller", made))
-    }
-
-
-def draw(document: dict[str, Any], place: Path) -> None:
-    """A reliability diagram for each drafter."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    figure, axes = pyplot.subplots(1, len(DRAFTERS), figsize=(4 * len(DRAFTERS), 4), sharey=True, layout="constrained")
-    for name, axis in zip(DRAFTERS, axes, strict=True):
-        axis.plot([0, 1], [0, 1], color="0.8", linewidth=1)
-        for who, style in (("drafter", "o--"), ("controller", "o-")):
-            held = document["calibration"][name][who]
-            points = [(mean, share) for mean, share, _ in held["reliability"]]
-            axis.plot(*zip(*points, strict=True), style, markersize=4, label=f"{who}, error {held['error']:.3f}")
-        axis.set(title=name, xlabel="estimated", xlim=(0, 1), ylim=(0, 1))
-        axis.legend(loc="upper left", frameon=False)
-    axes[0].set_ylabel("came true")
-    figure.savefig(place, dpi=120)
 
 
 def _summary(cells: list[dict[str, Any]]) -> dict[str, Any]:
@@ -210,7 +164,7 @@ def main() -> None:
         if given.json:
             given.json.write_text(json.dumps(document, indent=1) + "\n", "utf-8")
         if given.picture:
-            draw(document, given.picture)
+            draw_reliability(_trusted(given), given.picture)
         show(document)
 
 

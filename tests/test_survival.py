@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import random
 
+import numpy
 import pytest
 
-from covey.survival import Outlook, Trust, Turnout, conditionals, outlooks
+from covey.survival import Outlook, Trust, Turnout, calibration_error, conditionals, outlooks, reliability
 
 
 def test_conditionals_of_a_survival() -> None:
@@ -92,3 +93,9 @@ def test_each_sequence_has_an_outlook_of_its_own() -> None:
     good, bad = seen([(0.9, 0.8)] * 30, asked=2), seen([()] * 30, asked=2)
     share, survival = outlooks([good, bad], Outlook.hopeful(4), weight=6.0)
     assert (share * survival)[0, 0].sum() > 3 * (share * survival)[1, 0].sum()
+
+
+def test_the_error_is_the_weighted_distance_of_class_means():
+    p, right = numpy.array([0.1, 0.1, 0.95, 0.95]), numpy.array([False, True, True, True])
+    assert [(round(m, 2), s, n) for m, s, n in reliability(p, right)] == [(0.1, 0.5, 2), (0.95, 1.0, 2)]
+    assert calibration_error(p, right) == pytest.approx(0.5 * 0.4 + 0.5 * 0.05)

@@ -149,3 +149,15 @@ def outlooks(own: Sequence[Outlook], ground: Outlook, weight: float) -> tuple[Fl
     held = numpy.stack([each.held for each in own]) + ground.held * (weight / ground.trials)  # [n, 2, depths, classes]
     trials = numpy.array([each.trials for each in own]) + weight
     return held[:, 0] / trials[:, None, None], held[:, 1] / numpy.maximum(held[:, 0], 1e-12)
+
+
+def reliability(estimated: Floats, right: NDArray[numpy.bool_], classes: int = 10) -> list[tuple[float, float, int]]:
+    """Classes of equal width that hold something: (mean estimate, share that was right, how many)."""
+    at = numpy.minimum((estimated * classes).astype(int), classes - 1)
+    held = [at == number for number in range(classes) if (at == number).any()]
+    return [(float(estimated[kept].mean()), float(right[kept].mean()), int(kept.sum())) for kept in held]
+
+
+def calibration_error(estimated: Floats, right: NDArray[numpy.bool_]) -> float:
+    """Expected calibration error over ten classes (Naeini et al. 2015)."""
+    return sum(abs(mean - share) * count for mean, share, count in reliability(estimated, right)) / max(1, len(right))

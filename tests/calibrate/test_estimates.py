@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy
 import pytest
 
-from covey.calibrate.estimates import calibration_error, estimates, fit, reliability
+from covey.calibrate.estimates import estimates, fit
 from covey.calibrate.observations import Observations
+from covey.survival import calibration_error
 
 
 def drawn(weights: tuple[float, ...], count: int = 20_000) -> Observations:
@@ -32,9 +33,3 @@ def test_an_exit_that_is_never_right_is_estimated_low():
     seen = drawn((0.0, 0.0, 0.0, 0.0), 200)
     never = Observations(seen.text, seen.features, numpy.zeros_like(seen.right))
     assert estimates(never, fit(never)).max() < 0.3
-
-
-def test_the_error_is_the_weighted_distance_of_class_means():
-    p, right = numpy.array([0.1, 0.1, 0.95, 0.95]), numpy.array([False, True, True, True])
-    assert [(round(m, 2), s, n) for m, s, n in reliability(p, right)] == [(0.1, 0.5, 2), (0.95, 1.0, 2)]
-    assert calibration_error(p, right) == pytest.approx(0.5 * 0.4 + 0.5 * 0.05)

@@ -1,4 +1,4 @@
-"""`covey plot weights` draws what a traced command did."""
+"""`covey plot` draws what a traced command did."""
 
 from __future__ import annotations
 
@@ -23,3 +23,11 @@ def test_a_traced_answer_is_drawn() -> None:
     assert said.startswith("w.png: ") and said.endswith(" rounds of 1 requests\n")
     assert Path("w.png").stat().st_size > 5000
     assert "has no such request" in error_of("plot", "weights", "--trace", "t.jsonl", "--output", "w.png", "--requests", "x")
+
+
+def test_watched_drafts_are_drawn() -> None:
+    pytest.importorskip("matplotlib", reason="no pictures without the extra `train`")
+    run("generate", "the birds", *TOY, "--drafters", "suffix", "--controller", "watch", "--max-tokens", "60", "--trace", "watched.jsonl")
+    said = run("plot", "reliability", "--trace", "watched.jsonl", "--output", "r.png").stdout
+    assert said.startswith("watched: error 0.")
+    assert Path("r.png").stat().st_size > 5000

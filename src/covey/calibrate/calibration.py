@@ -14,7 +14,7 @@ from statistics import median
 from typing import Any
 
 from covey import provenance
-from covey.calibrate.estimates import calibration_error, estimates, fit, reliability
+from covey.calibrate.estimates import estimates, fit
 from covey.calibrate.observations import Observations, WatchedDrafter, observe
 from covey.calibrate.picture import draw
 from covey.calibrate.runs import Bench, measure_costs
@@ -25,6 +25,7 @@ from covey.llm import LLM
 from covey.model.nested import Calibration, add_calibration
 from covey.prompts import TaskPrompt, file_digest, read_prompts
 from covey.sampling_params import SamplingParams
+from covey.survival import calibration_error, reliability
 from covey.types import Prompt
 
 PROFILE = "profile.json"

@@ -1,8 +1,8 @@
-"""From what was observed to estimates: how probable it is that an exit's choice is right, and how far that can be trusted.
+"""From what was observed to estimates: how probable it is that an exit's choice is right.
 
 Pure arithmetic on observations. Knows nothing of models.
 
-    weights = fit(seen); p = estimates(seen, weights); calibration_error(p[:, 0], seen.right[:, 0])
+    weights = fit(seen); p = estimates(seen, weights)
 """
 
 from __future__ import annotations
@@ -40,15 +40,3 @@ def estimates(seen: Observations, weights: tuple[tuple[float, ...], ...]) -> num
     odds = numpy.einsum("pef,ef->pe", seen.features.astype(numpy.float64), numpy.array(weights))
     result: numpy.ndarray = 1 / (1 + numpy.exp(-odds))
     return result
-
-
-def reliability(estimated: numpy.ndarray, right: numpy.ndarray, classes: int = 10) -> list[tuple[float, float, int]]:
-    """Classes of equal width that hold something: (mean estimate, share that was right, how many)."""
-    at = numpy.minimum((estimated * classes).astype(int), classes - 1)
-    held = [at == number for number in range(classes) if (at == number).any()]
-    return [(float(estimated[kept].mean()), float(right[kept].mean()), int(kept.sum())) for kept in held]
-
-
-def calibration_error(estimated: numpy.ndarray, right: numpy.ndarray) -> float:
-    """Expected calibration error over ten classes (Naeini et al. 2015)."""
-    return sum(abs(mean - share) * count for mean, share, count in reliability(estimated, right)) / max(1, len(right))
