@@ -36,6 +36,7 @@ OWNERS = {
     "fastapi": {"server"},
     "uvicorn": {"server"},
     "vllm": {"vllm_plugin"},
+    "llguidance": {"model"},
     "xllamacpp": {"bench"},
     "typer": {"cli"},
     "click": {"cli"},

@@ -309,6 +309,8 @@ class AsyncLLM(_Front):
             with contextlib.suppress(RuntimeError):  # the loop may be closed by the time an abort is through
                 loop.call_soon_threadsafe(arrived.put_nowait, event)
 
+        if params.grammar is not None:
+            await asyncio.to_thread(served.grammars.compiled, params.grammar)  # may take a while, and others are waiting
         generations += served.generations(served.encode(prompt), params, listen, kind_of_work(prompt, params))
         request_id = generations[0].sequence.request_id
         unfinished = len(generations)

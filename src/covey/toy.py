@@ -53,6 +53,9 @@ class ToyTokenizer:
     def decode(self, ids: list[int], skip_special_tokens: bool = True) -> str:
         return "".join(self.pieces[i] for i in ids if i or not skip_special_tokens)
 
+    def token_bytes(self, token_id: int) -> bytes:
+        return self.pieces[token_id].encode()
+
     def apply_chat(self, messages: list[Message]) -> list[int]:
         return self.encode("".join(f"{m['role']}: {m['content']}\n" for m in messages) + "assistant:")
 

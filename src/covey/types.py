@@ -15,7 +15,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 from covey.sampling_params import SamplingParams
 
 FinishReason = Literal["stop", "length", "abort", "error"]
-Message = dict[str, str]
+Message = dict[str, Any]  # role and content; tool_calls and tool_call_id where tools are used
 Prompt = str | list[int] | list[Message]
 
 _HASH_MODULUS = (1 << 61) - 1
@@ -32,13 +32,31 @@ class TokenLogprob:
     top: tuple[tuple[int, float], ...] = ()
 
 
+class Constraint(Protocol):
+    """What a sequence's output may go on with: a function of the output's tokens alone, whoever asks and in whatever order."""
+
+    def allowed(self, output: Seq[int]) -> bytes | None:
+        """A bit for each token id that may follow this output, the lowest id in the lowest bit of the first byte, ids beyond the last
+        byte may not; None after an output that is not itself allowed, or has ended."""
+        ...
+
+    def permitted(self, output: Seq[int], tokens: Seq[int]) -> int:
+        """How many of these tokens may follow, one after another."""
+        ...
+
+    def failure(self, output: Seq[int]) -> str | None:
+        """Why nothing but the end can follow this output, though it is not complete; None where all is well."""
+        ...
+
+
 @dataclass
 class Sequence:
     """One text in the making: prompt and output token ids. The one mutable type; it grows only by `commit`.
 
     seed is already mixed from the request's seed, its prompt and the index of the completion (see noise.py), so
     that no two sequences share noise. end_ids are the tokens that end this sequence. target is the name of the target that
-    writes it. kind is the kind of work that records are kept by: unless it is given, the request's label.
+    writes it. kind is the kind of work that records are kept by: unless it is given, the request's label. constraint is what the
+    request's grammar comes to.
     """
 
     id: int
@@ -53,6 +71,7 @@ class Sequence:
     finish_reason: FinishReason | None = None
     target: str = ""
     kind: str = ""
+    constraint: Constraint | None = None
 
     def __post_init__(self) -> None:
         self.kind = self.kind or self.params.label

@@ -21,6 +21,7 @@ from covey.engine.engine import Engine
 from covey.engine.generation import Event, Generation
 from covey.engine.text import OutputText
 from covey.errors import CoveyError
+from covey.model.grammars import Grammars
 from covey.model.tokenizer import TextStream
 from covey.pipeline import Serial
 from covey.sampling_params import SamplingParams
@@ -47,6 +48,7 @@ class Served:
     def __init__(self, name: str, target: Any, drafter: Drafter | None, max_model_len: int, config: EngineConfig) -> None:
         self.name, self.target, self.drafter, self.max_model_len = name, target, drafter, max_model_len
         self.tokenizer = target.tokenizer
+        self.grammars = Grammars(target.tokenizer, target.vocab_size, target.end_ids)
         self.engine = Engine(Serial(target, drafter), FixedLength(0), config.max_num_seqs, config.prefill_chunk)
         if drafter is not None:
             self.engine.observers.append(drafter.observe)
@@ -72,7 +74,7 @@ class Served:
     def generations(self, ids: list[int], params: SamplingParams, listener: Callable[[Event], None], kind: str = "") -> list[Generation]:
         """The n completions of one request, ready for the engine. kind: see `kind_of_work`.
 
-        Raises ValueError for ids beyond the vocabulary.
+        Raises ValueError for ids beyond the vocabulary, and for a grammar that cannot be compiled.
         """
         params.check_vocabulary(self.target.vocab_size)
         room = self.max_model_len - len(ids)
@@ -84,6 +86,8 @@ class Served:
         for index in range(params.n):
             seed = noise.sequence_seed(request_seed, ids, index)
             sequence = Sequence(next(_numbers), tuple(ids), params, seed, request_id, index, end_ids, target=self.name, kind=kind)
+            if params.grammar is not None:
+                sequence.constraint = self.grammars.constraint(params.grammar, end_ids)
             text = OutputText(TextStream(self.tokenizer), params.stop)
             made.append(Generation(sequence, text, listener, logprobs=None if params.logprobs is None else []))
         return made

@@ -13,6 +13,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable
+from copy import copy
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -75,6 +76,14 @@ class Tokenizer:
             reason = " ".join(str(error).split())[:200]
             raise CoveyError(f"messages: the model's chat template refuses them ({reason}): change them") from error
         return self.encode(text, add_special_tokens=False)
+
+    @property
+    def serialised(self) -> str:
+        """What a tokenizer.json holds, without padding and truncation, which are no part of the vocabulary."""
+        plain = copy(self._backend)
+        plain.no_padding()
+        plain.no_truncation()
+        return str(plain.to_str())
 
     def token(self, token_id: int) -> str | None:
         """How the vocabulary spells a token; None for an id that it does not have."""
