@@ -18,7 +18,7 @@ LAYERS = (
     ("errors", "sampling_params"),
     ("types",),
     ("config", "cost", "survival"),
-    ("noise", "accept", "vote", "weights", "control", "rows", "prompts", "loops", "provenance"),
+    ("noise", "accept", "vote", "weights", "control", "rows", "prompts", "loops", "provenance", "tools"),
     ("model", "replay"),
     ("toy", "drafters"),
     ("pipeline",),

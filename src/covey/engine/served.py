@@ -11,6 +11,7 @@ import hashlib
 import itertools
 import secrets
 from collections.abc import Callable
+from collections.abc import Sequence as Seq
 from dataclasses import replace
 from typing import Any
 
@@ -25,6 +26,7 @@ from covey.model.grammars import Grammars
 from covey.model.tokenizer import TextStream
 from covey.pipeline import Serial
 from covey.sampling_params import SamplingParams
+from covey.tools import Tool
 from covey.types import Drafter, Prompt, Sequence
 
 _numbers = itertools.count()  # sequences and requests are told apart by them, whatever target they are for
@@ -53,12 +55,15 @@ class Served:
         if drafter is not None:
             self.engine.observers.append(drafter.observe)
 
-    def encode(self, prompt: Prompt) -> list[int]:
-        """Token ids of a prompt: text, token ids, or chat messages. Raises CoveyError when it does not fit the target."""
+    def encode(self, prompt: Prompt, tools: Seq[Tool] = ()) -> list[int]:
+        """Token ids of a prompt: text, token ids, or chat messages, with which tools may go. Raises CoveyError when it does not fit
+        the target."""
+        if tools and not (isinstance(prompt, list) and prompt and isinstance(prompt[0], dict)):
+            raise CoveyError("tools: they go with chat messages: give messages, or leave tools out")
         if isinstance(prompt, str):
             ids = self.tokenizer.encode(prompt)
         elif isinstance(prompt, list) and prompt and isinstance(prompt[0], dict):
-            ids = self.tokenizer.apply_chat(prompt)
+            ids = self.tokenizer.apply_chat(prompt, tools) if tools else self.tokenizer.apply_chat(prompt)
         elif isinstance(prompt, list) and all(isinstance(t, int) and not isinstance(t, bool) for t in prompt):
             ids = list(prompt)
         else:
