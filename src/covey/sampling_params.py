@@ -53,11 +53,11 @@ class Grammar:
             schema = json.loads(self.text)
         except (ValueError, RecursionError) as error:
             raise ValueError(f"grammar: the json_schema is not JSON ({error}): mend it") from None
-        if not isinstance(schema, dict | bool):
-            raise ValueError(f"grammar: the json_schema is a JSON {type(schema).__name__}: it must be an object, or true")
+        if not isinstance(schema, dict):
+            raise ValueError(f"grammar: the json_schema is a JSON {type(schema).__name__}: it must be an object")
 
     @classmethod
-    def json_schema(cls, schema: Mapping[str, Any] | bool) -> Grammar:
+    def json_schema(cls, schema: Mapping[str, Any]) -> Grammar:
         """From a schema as Python holds it."""
         try:
             return cls("json_schema", json.dumps(schema))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import threading
 
@@ -20,6 +21,8 @@ SCHEMA = Grammar.json_schema(
     {"type": "object", "properties": {"a": {"type": "string"}, "b": {"enum": ["x", "xy"]}}, "required": ["a", "b"]}
 )
 
+LAZY = Grammar("lark", 'start: (head call)* rest\nhead[lazy]: /(.|\\n)*?<c>/\ncall: /[a-z]{2,5}/ "!"\nrest: /(.|\\n)*/\n')
+
 
 def toy_grammars() -> Grammars:
     tokenizer = ToyTokenizer()
@@ -35,7 +38,7 @@ def ids(allowed: bytes | None) -> list[int]:
     return [i for i in range(8 * len(allowed)) if allowed[i >> 3] >> (i & 7) & 1]
 
 
-@pytest.mark.parametrize("grammar", [SCHEMA, Grammar("json_object"), Grammar("regex", r"([0-9]{1,3}-)+(the birds? )?end")])
+@pytest.mark.parametrize("grammar", [SCHEMA, Grammar("json_object"), Grammar("regex", r"([0-9]{1,3}-)+(the birds? )?end"), LAZY])
 def test_what_may_follow_does_not_depend_on_what_was_asked_before(grammar):
     """A walk that wanders off and comes back, against a new one for every question; on a byte-level vocabulary."""
     tokenizer = Tokenizer(tiny_tokenizer(300))
@@ -91,6 +94,27 @@ def test_a_dead_end_allows_the_end_alone_and_is_a_failure():
     before = ToyTokenizer().encode("b")
     assert ids(asked.allowed(before)) == [0]
     assert "cannot be completed" in (asked.failure(before) or "") and asked.failure([]) is None
+
+
+@pytest.mark.parametrize(
+    ("schema", "texts"),
+    [
+        ({"type": "object", "minProperties": 2, "maxProperties": 2}, ["{}", '{"a":1}', '{"a":1, "b":2}', '{"a":1,"b":2,"c":3}']),
+        ({"type": "integer", "multipleOf": 3, "exclusiveMinimum": 0}, ["0", "3", "4", "-3", "30"]),
+        ({"type": "object", "patternProperties": {"^a": {"type": "integer"}}}, ['{"a":"x"}', '{"ab":1}', '{"b":"x"}']),
+        ({"type": "array", "prefixItems": [{"const": 1}], "items": False}, ["[1]", "[1,2]", "[2]"]),
+        ({"type": "string", "pattern": "^a+$", "maxLength": 3}, ['"aa"', '"aaaa"', '"b"', '""']),
+        ({"$defs": {"n": {"type": ["array", "null"], "items": {"$ref": "#/$defs/n"}}}, "$ref": "#/$defs/n"}, ["[null,[]]", "[1]"]),
+        ({"allOf": [{"type": "object", "properties": {"a": {"type": "integer"}}}, {"required": ["a"]}]}, ["{}", '{"a":1}', '{"a":""}']),
+        ({"anyOf": [{"type": "boolean"}, {"enum": ["a", 7]}]}, ["true", "7", '"a"', '"b"', "null"]),
+    ],
+)  # fmt: skip
+def test_what_a_schema_allows_is_what_another_validator_finds_valid(schema, texts):
+    jsonschema_rs = pytest.importorskip("jsonschema_rs")
+    asked = constraint(Grammar.json_schema(schema))
+    complete = {text: asked.allowed(ToyTokenizer().encode(text)) for text in texts}
+    accepted = {text: allowed is not None and 0 in ids(allowed) for text, allowed in complete.items()}
+    assert accepted == {text: jsonschema_rs.is_valid(schema, json.loads(text)) for text in texts}
 
 
 @pytest.mark.parametrize(
