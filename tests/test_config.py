@@ -11,7 +11,7 @@ import pytest
 
 from covey.config import ConfigError, EngineConfig, all_options, cache_dir, engine_options, load_settings, sampling_options
 from covey.errors import CoveyError
-from covey.sampling_params import SamplingParams
+from covey.sampling_params import Grammar, SamplingParams
 
 
 @pytest.fixture(autouse=True)
@@ -47,11 +47,14 @@ def test_file_given_by_name_replaces_covey_toml() -> None:
 
 
 def test_file_holds_model_engine_and_sampling() -> None:
-    write('target = "toy"\ndrafters = ["suffix"]\ndtype = "float32"\ntrace = "t.jsonl"\n[sampling]\ntop_p = 0.5\nstop = ["a", "b"]\n')
+    write(
+        'target = "toy"\ndrafters = ["suffix"]\ndtype = "float32"\ntrace = "t.jsonl"\n'
+        '[sampling]\ntop_p = 0.5\nstop = ["a", "b"]\ngrammar.regex = "a"\n'
+    )
     settings = load_settings({}, env={})
     assert (settings.target, settings.drafters) == ("toy", ["suffix"])
     assert settings.engine == EngineConfig(dtype="float32", trace=Path("t.jsonl"))
-    assert settings.sampling == SamplingParams(top_p=0.5, stop=("a", "b"))
+    assert settings.sampling == SamplingParams(top_p=0.5, stop=("a", "b"), grammar=Grammar("regex", "a"))
 
 
 @pytest.mark.parametrize(
@@ -72,6 +75,9 @@ def test_file_holds_model_engine_and_sampling() -> None:
         ("logit_bias", "5=-1.5,6=2", {5: -1.5, 6: 2}),
         ("logit_bias", '{"5": -1.5}', {5: -1.5}),
         ("speculation", "num_tokens=2", {"num_tokens": 2}),
+        ("grammar", "json_object", Grammar("json_object")),
+        ("grammar", "regex:a:b", Grammar("regex", "a:b")),
+        ("grammar", '{"json_schema": {"type": "null"}}', Grammar.json_schema({"type": "null"})),
         ("drafters", "suffix,model:toy", ["suffix", "model:toy"]),
         ("drafters", "none", []),
         ("drafters", "auto", None),
@@ -97,6 +103,8 @@ def test_text_is_read_alike_from_command_line_and_environment(name: str, text: s
         ("temperature", "-1", "temperature=-1.0: temperature must be a number from 0 to 100 (from --temperature)"),
         ("stop_token_ids", "a", "stop_token_ids='a': stop_token_ids must be whole numbers separated by commas"),
         ("logit_bias", "5", "logit_bias='5': logit_bias must be pairs like 42=-1.5,7=2"),
+        ("grammar", "yes|no", "grammar='yes|no': grammar must be"),
+        ("grammar", "json_schema:nowhere.json", "grammar: 'nowhere.json' cannot be read (No such file or directory)"),
         ("drafters", "suffix,", "drafters='suffix,': drafters must be names separated by commas, or none"),
         ("target", "", "target='': target must be the name of a model"),
     ],

@@ -24,3 +24,29 @@ def test_a_value_out_of_range_is_refused_by_name(field, value):
 def test_token_ids_beyond_the_vocabulary_are_refused(params):
     with pytest.raises(ValueError, match="99.*vocabulary size 50"):
         params.check_vocabulary(50)
+
+
+@pytest.mark.parametrize(
+    ("written", "message"),
+    [
+        ("json", "grammar='json': grammar must be \"json_object\""),
+        ({"regex": "a", "lark": "b"}, "grammar must be .* one kind"),
+        ({"bnf": "a"}, "kind 'bnf' is not known: it must be one of json_object, json_schema, regex, lark"),
+        ({"regex": ""}, "regex has no text"),
+        ({"json_object": "x"}, "json_object takes no text"),
+        ({"regex": "a" * (1 << 19)}, "at most 262144 characters"),
+        ({"json_schema": "{"}, "json_schema is not JSON"),
+        ({"json_schema": "[" * 100_000}, "json_schema is not JSON"),
+        ({"json_schema": [1]}, "json_schema is a JSON list"),
+        ({"json_schema": {"const": {1}}}, "json_schema is not JSON"),
+    ],
+)
+def test_what_is_no_grammar_is_refused(written, message):
+    with pytest.raises(ValueError, match=message):
+        SamplingParams(grammar=written)
+
+
+@pytest.mark.parametrize("option", [{"min_tokens": 2}, {"ignore_eos": True}])
+def test_a_grammar_alone_says_when_the_answer_may_end(option):
+    with pytest.raises(ValueError, match="with a grammar, which says itself when the answer may end"):
+        SamplingParams(grammar="json_object", **option)

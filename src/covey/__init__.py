@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from covey.errors import CoveyError
     from covey.llm import LLM, AsyncLLM, Chunk, Completion
-    from covey.sampling_params import SamplingParams
+    from covey.sampling_params import Grammar, SamplingParams
     from covey.types import Draft, Drafter, Round
 
 __version__ = "0.1.0"
-__all__ = ["LLM", "AsyncLLM", "Chunk", "Completion", "CoveyError", "Draft", "Drafter", "Round", "SamplingParams", "__version__"]
+__all__ = ["LLM", "AsyncLLM", "Chunk", "Completion", "CoveyError", "Draft", "Drafter", "Grammar", "Round", "SamplingParams", "__version__"]
 
-_HOME = {"CoveyError": "errors", "SamplingParams": "sampling_params", "Draft": "types", "Drafter": "types", "Round": "types"}
+_HOME = {"CoveyError": "errors", "SamplingParams": "sampling_params", "Grammar": "sampling_params"}
+_HOME |= {"Draft": "types", "Drafter": "types", "Round": "types"}
 
 
 def __getattr__(name: str) -> Any:

@@ -13,6 +13,7 @@ import contextlib
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import Sequence as Seq
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +26,7 @@ from covey.engine.system import System
 from covey.engine.worker import Worker
 from covey.errors import CoveyError
 from covey.sampling_params import SamplingParams
+from covey.tools import Tool
 from covey.types import Drafter, FinishReason, Prompt, Round, TokenLogprob
 
 
@@ -136,9 +138,9 @@ class _Front:
         """One target, with its tokenizer and limits. Raises CoveyError for an unknown name, or none where there are several."""
         return self._system.served(model)
 
-    def encode(self, prompt: Prompt, *, model: str | None = None) -> list[int]:
-        """Token ids of a prompt as a target sees it."""
-        return self.served(model).encode(prompt)
+    def encode(self, prompt: Prompt, *, model: str | None = None, tools: Seq[Tool] = ()) -> list[int]:
+        """Token ids of a prompt as a target sees it; tools are told to it along with chat messages."""
+        return self.served(model).encode(prompt, tools)
 
     def observe(self, observer: Callable[[Round], None]) -> Callable[[], None]:
         """Call observer, in the engine's thread, with every Round of every sequence from now on; returns a function that ends it."""
@@ -320,6 +322,8 @@ class AsyncLLM(_Front):
             with contextlib.suppress(RuntimeError):  # the loop may be closed by the time an abort is through
                 loop.call_soon_threadsafe(arrived.put_nowait, event)
 
+        if params.grammar is not None:
+            await asyncio.to_thread(served.grammars.compiled, params.grammar)  # may take a while, and others are waiting
         generations += served.generations(served.encode(prompt), params, listen, kind_of_work(prompt, params), scope)
         request_id = generations[0].sequence.request_id
         unfinished = len(generations)

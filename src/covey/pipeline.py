@@ -110,7 +110,8 @@ class Serial:
         return works
 
     def _usable(self, draft: Draft, sequence: Sequence, length: int) -> Draft:
-        """The part of a draft that may be verified: up to the length, the first invalid id, or the first end token."""
+        """The part of a draft that may be verified: up to the length, the first invalid id, the first end token, or what the
+        request's grammar forbids."""
         if draft.stale(sequence):
             return Draft.empty(sequence, draft.source)
         usable = 0
@@ -120,7 +121,7 @@ class Serial:
             usable += 1
             if token in sequence.end_ids:
                 break
-        return draft.cut(usable)
+        return _permitted(draft.cut(usable), sequence)
 
     @property
     def _drafter_wants_hidden(self) -> bool:
@@ -142,3 +143,9 @@ class Serial:
         self._failures += 1
         rest = "; it is not asked any more" if self._failures == _FAILURES_BEFORE_REST else ""
         log.warning("drafter %r failed in %s; requests go on without its draft%s", self.drafter.name, what, rest, exc_info=True)
+
+
+def _permitted(draft: Draft, sequence: Sequence) -> Draft:
+    """What of a draft the sequence's grammar can accept: the rest would only cost a place in the target's pass."""
+    constraint = sequence.constraint
+    return draft if constraint is None else draft.cut(constraint.permitted(sequence.output, draft.tokens))

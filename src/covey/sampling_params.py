@@ -5,7 +5,10 @@ SamplingParams(temperature=0.8, top_p=0.95, seed=1, max_tokens=64)
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 
 def _refuse(name: str, value: object, must: str) -> None:
@@ -20,12 +23,64 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and value == value
 
 
+GRAMMAR_KINDS = ("json_object", "json_schema", "regex", "lark")
+_GRAMMAR_CHARACTERS = 1 << 18
+
+
+@dataclass(frozen=True)
+class Grammar:
+    """What an answer must look like: any JSON object, JSON of a schema, a regular expression, or a grammar in Lark's notation.
+
+    text is the schema, the expression or the grammar; empty for json_object. The shape is checked here; whether the grammar
+    can be compiled is known to the target's vocabulary, and said when the request is made. Raises ValueError naming the field.
+    """
+
+    kind: str
+    text: str = ""
+
+    def __post_init__(self) -> None:
+        if self.kind not in GRAMMAR_KINDS:
+            raise ValueError(f"grammar: kind {self.kind!r} is not known: it must be one of {', '.join(GRAMMAR_KINDS)}")
+        if not isinstance(self.text, str) or len(self.text) > _GRAMMAR_CHARACTERS:
+            raise ValueError(f"grammar: the text of a {self.kind} must be a string of at most {_GRAMMAR_CHARACTERS} characters")
+        if bool(self.text.strip()) is (self.kind == "json_object"):
+            raise ValueError(f"grammar: {self.kind} " + ("takes no text: leave it out" if self.text else "has no text: give it one"))
+        if self.kind == "json_schema":
+            self._check_schema()
+
+    def _check_schema(self) -> None:
+        try:
+            schema = json.loads(self.text)
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"grammar: the json_schema is not JSON ({error}): mend it") from None
+        if not isinstance(schema, dict):
+            raise ValueError(f"grammar: the json_schema is a JSON {type(schema).__name__}: it must be an object")
+
+    @classmethod
+    def json_schema(cls, schema: Mapping[str, Any]) -> Grammar:
+        """From a schema as Python holds it."""
+        try:
+            return cls("json_schema", json.dumps(schema))
+        except (TypeError, ValueError, RecursionError) as error:
+            raise ValueError(f"grammar: the json_schema is not JSON ({error}): mend it") from None
+
+    @classmethod
+    def of(cls, written: object) -> Grammar:
+        """As files write it: "json_object", or one of {"json_schema": {...}}, {"regex": "..."}, {"lark": "..."}."""
+        if written == "json_object":
+            return cls("json_object")
+        if not isinstance(written, dict) or len(written) != 1:
+            raise ValueError(f'grammar={written!r}: grammar must be "json_object", or one kind and its text, as in {{"regex": "yes|no"}}')
+        ((kind, text),) = written.items()
+        return cls.json_schema(text) if kind == "json_schema" and not isinstance(text, str) else cls(kind, text)
+
+
 @dataclass(frozen=True, kw_only=True)
 class SamplingParams:
     """How one request is sampled. Every field is exact under speculation.
 
     The target's logits are processed in this order: repetition, presence and frequency penalties, logit_bias,
-    min_tokens (end tokens are masked), temperature, top_k, top_p, min_p.
+    min_tokens (end tokens are masked), grammar (what it forbids is masked), temperature, top_k, top_p, min_p.
 
     temperature: 0 is greedy. top_k: 0 keeps all. top_p in (0, 1]. min_p in [0, 1], relative to the likeliest token.
     presence_penalty and frequency_penalty look at the output, repetition_penalty at prompt and output.
@@ -35,7 +90,8 @@ class SamplingParams:
     stop strings count before so many tokens. logprobs: None for none, 0 for the chosen token's, m for the m best
     too; of the target's distribution before any processing. speculation: {"num_tokens": k} caps the draft length
     of this request; 0 is plain decoding. label: the kind of work, in the caller's own words; a collective keeps its members'
-    records by it, and without one by the system prompt, if there is one.
+    records by it, and without one by the system prompt, if there is one. grammar: what the answer must look like, a Grammar
+    or what `Grammar.of` reads; it says itself when the answer may end, so neither min_tokens nor ignore_eos go with it.
 
     Raises ValueError naming field, value and range.
     """
@@ -58,12 +114,14 @@ class SamplingParams:
     logprobs: int | None = None
     speculation: dict[str, int] = field(default_factory=dict)
     label: str = ""
+    grammar: Grammar | None = None
 
     def __post_init__(self) -> None:
         self._normalise()
         self._check_floats()
         self._check_integers()
         self._check_collections()
+        self._check_grammar()
 
     def _normalise(self) -> None:
         """Accept the shapes people write: one stop string, lists for tuples, JSON's string keys."""
@@ -75,6 +133,8 @@ class SamplingParams:
         for name in ("logit_bias", "speculation"):
             if getattr(self, name) is None:
                 object.__setattr__(self, name, {})
+        if isinstance(self.grammar, str | dict):
+            object.__setattr__(self, "grammar", Grammar.of(self.grammar))
         if isinstance(self.logit_bias, dict):
             keys = {int(k) if isinstance(k, str) and k.isdigit() else k: v for k, v in self.logit_bias.items()}
             object.__setattr__(self, "logit_bias", keys)
@@ -140,6 +200,16 @@ class SamplingParams:
         if not _is_int(self.speculation.get("num_tokens", 0)) or self.speculation.get("num_tokens", 0) < 0:
             _refuse("speculation", self.speculation, '{"num_tokens": k} with k from 0')
 
+    def _check_grammar(self) -> None:
+        if self.grammar is None:
+            return
+        if not isinstance(self.grammar, Grammar):
+            _refuse("grammar", self.grammar, "a Grammar")
+        if self.min_tokens:
+            _refuse("min_tokens", self.min_tokens, "0 with a grammar, which says itself when the answer may end")
+        if self.ignore_eos:
+            _refuse("ignore_eos", self.ignore_eos, "false with a grammar, which says itself when the answer may end")
+
     def check_vocabulary(self, vocab_size: int) -> None:
         """Raise ValueError for a token id that the target does not have."""
         for name, ids in (("logit_bias", self.logit_bias), ("stop_token_ids", self.stop_token_ids)):
@@ -154,4 +224,5 @@ class SamplingParams:
             self.temperature == 0
             and self.repetition_penalty == 1
             and not (self.presence_penalty or self.frequency_penalty or self.logit_bias or self.min_tokens)
+            and self.grammar is None
         )

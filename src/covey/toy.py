@@ -8,7 +8,9 @@ repeats itself now and then. Everything around it (sampling, verification, rows)
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from collections.abc import Sequence as Seq
 from typing import Any
 
 import torch
@@ -19,6 +21,7 @@ from covey.errors import CoveyError
 from covey.model.sampling import Position, choose_tokens, token_logprob
 from covey.model.tokenizer import vocabulary_fingerprint
 from covey.rows import BLOCK_SIZE, RowPool
+from covey.tools import Tool, check_messages, for_template
 from covey.types import Message, Sequence, Verdict, Work
 
 _WORDS = " the, a, bird, birds, covey, flies, fly, over, under, hill, and, then, it, they, sing, sings, while, small, grey, home"
@@ -53,8 +56,24 @@ class ToyTokenizer:
     def decode(self, ids: list[int], skip_special_tokens: bool = True) -> str:
         return "".join(self.pieces[i] for i in ids if i or not skip_special_tokens)
 
-    def apply_chat(self, messages: list[Message]) -> list[int]:
-        return self.encode("".join(f"{m['role']}: {m['content']}\n" for m in messages) + "assistant:")
+    def token_bytes(self, token_id: int) -> bytes:
+        return self.pieces[token_id].encode()
+
+    def apply_chat(self, messages: list[Message], tools: Seq[Tool] = ()) -> list[int]:
+        """Roles and texts; tools and calls as JSON, in the way of the Hermes convention."""
+        check_messages(messages)
+        lines = [f"tools: {json.dumps([tool.described() for tool in tools])}\n"] if tools else []
+        for message in for_template(messages):
+            calls = (f"<tool_call>{json.dumps(call['function'])}</tool_call>" for call in message.get("tool_calls", ()))
+            lines.append(f"{message['role']}: {message['content']}{''.join(calls)}\n")
+        return self.encode("".join(lines) + "assistant:")
+
+    def chat_template(self, with_tools: bool = False) -> str:
+        """No template, but what it would say of tool calls."""
+        return "<tool_call>{name, arguments}</tool_call>"
+
+    def special_id(self, token: str) -> int | None:
+        return None
 
     @property
     def fingerprint(self) -> str:

@@ -15,7 +15,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 from covey.sampling_params import SamplingParams
 
 FinishReason = Literal["stop", "length", "abort", "error"]
-Message = dict[str, str]
+Message = dict[str, Any]  # role and content; tool_calls and tool_call_id where tools are used
 Prompt = str | list[int] | list[Message]
 
 _HASH_MODULUS = (1 << 61) - 1
@@ -32,6 +32,23 @@ class TokenLogprob:
     top: tuple[tuple[int, float], ...] = ()
 
 
+class Constraint(Protocol):
+    """What a sequence's output may go on with: a function of the output's tokens alone, whoever asks and in whatever order."""
+
+    def allowed(self, output: Seq[int]) -> bytes | None:
+        """A bit for each token id that may follow this output, the lowest id in the lowest bit of the first byte, ids beyond the last
+        byte may not; None after an output that is not itself allowed, or has ended."""
+        ...
+
+    def permitted(self, output: Seq[int], tokens: Seq[int]) -> int:
+        """How many of these tokens may follow, one after another."""
+        ...
+
+    def failure(self, output: Seq[int]) -> str | None:
+        """Why nothing but the end can follow this output, though it is not complete; None where all is well."""
+        ...
+
+
 @dataclass
 class Sequence:
     """One text in the making: prompt and output token ids. The one mutable type; it grows only by `commit`.
@@ -40,7 +57,7 @@ class Sequence:
     that no two sequences share noise. end_ids are the tokens that end this sequence. target is the name of the target that
     writes it. kind is the kind of work that records are kept by: unless it is given, the request's label. scope says whose it is:
     sequences of different scopes share nothing that was read. shown is how many of its tokens drafters have been shown, as far as
-    the controller knows.
+    the controller knows. constraint is what the request's grammar comes to.
     """
 
     id: int
@@ -57,6 +74,7 @@ class Sequence:
     kind: str = ""
     scope: str = ""
     shown: int = 0
+    constraint: Constraint | None = None
 
     def __post_init__(self) -> None:
         self.kind = self.kind or self.params.label

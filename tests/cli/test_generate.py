@@ -89,12 +89,18 @@ def test_every_option_reaches_the_engine_and_the_request(tmp_path: Path) -> None
         "logprobs": "0",
         "label": "birds",
     }
-    assert {name.replace("-", "_") for name in given} | {*("target", "max_model_len", "compile", "prefix_reuse", "ignore_eos")} == set(
-        all_options()
-    )
+    unsaid = {"target", "max_model_len", "compile", "prefix_reuse", "ignore_eos", "grammar"}
+    assert {name.replace("-", "_") for name in given} | unsaid == set(all_options())
     options = [part for name, value in given.items() for part in (f"--{name}", value)]
     run("generate", "the birds", *TOY, *options, "--ignore-eos", "--no-compile", "--no-prefix-reuse")
     rounds = [json.loads(line) for line in (tmp_path / "trace.jsonl").read_text().splitlines()]
     assert max(r["prefilled"] for r in rounds) <= 4
     assert max(r["planned"] for r in rounds) == 1
     assert sum(len(r["tokens"]) for r in rounds) == 12
+
+
+def test_a_grammar_given_as_a_file_holds_for_the_answer(tmp_path: Path) -> None:
+    schema = tmp_path / "schema.json"
+    schema.write_text(json.dumps({"type": "object", "properties": {"bird": {"enum": ["quail"]}}, "required": ["bird"]}))
+    given = ["--grammar", f"json_schema:{schema}", "--drafters", "suffix,grammar", "--controller", "fixed"]
+    assert json.loads(run("generate", "the birds", *TOY, *given, "--quiet").stdout)["bird"] == "quail"

@@ -59,7 +59,7 @@ def test_a_registered_drafter_is_found_and_drafts(installed):
         ("demanding", "does not load.*model"),
         ("gone", "does not load"),
         ("five", "gives a int, which is no"),
-        ("nobody", "no such drafter; known are suffix, suffix:CORPUS, nested:FOLDER, model:NAME"),
+        ("nobody", "no such drafter; known are suffix, suffix:CORPUS, grammar, nested:FOLDER, model:NAME"),
     ],
 )
 def test_what_is_no_drafter_is_refused_by_name(installed, name, why):
@@ -77,4 +77,4 @@ def test_a_corpus_is_a_file_or_a_shipped_one(tmp_path):
 
 def test_built_in_names():
     assert isinstance(make_drafter("suffix"), SuffixDrafter)
-    assert drafter_names()[:4] == ["suffix", "suffix:CORPUS", "nested:FOLDER", "model:NAME"]
+    assert drafter_names()[:5] == ["suffix", "suffix:CORPUS", "grammar", "nested:FOLDER", "model:NAME"]

@@ -215,3 +215,28 @@ def test_a_trace_rebuilds_the_statistics(tmp_path):
     counted = {k: v for k, v in done.stats.to_dict().items() if "seconds" not in k and "per_second" not in k}
     assert counted == {k: v for k, v in rebuilt.to_dict().items() if k in counted}
     assert sum(i * n for i, n in enumerate(done.stats.accepted_histogram)) == done.stats.num_accepted_tokens
+
+
+def test_a_grammar_that_cannot_be_compiled_is_refused_before_anything_runs():
+    pytest.importorskip("llguidance")
+
+    async def main():
+        async with AsyncLLM("toy") as llm:
+            with pytest.raises(ValueError, match="^grammar: the regex cannot be used"):
+                await llm.generate("the birds", SamplingParams(grammar={"regex": "(a"}))
+            assert nothing_left(llm)
+            return await llm.generate("the birds", SamplingParams(grammar={"regex": "(a)"}))
+
+    assert asyncio.run(main())[0].text == "a"
+
+
+def test_a_grammar_holds_across_a_preemption():
+    """Three sequences want more cache than there is; what a pushed-out one may go on with is what it was."""
+    pytest.importorskip("llguidance")
+    params = SamplingParams(max_tokens=150, temperature=1.0, seed=4, grammar={"regex": "((a|the) (grey )?birds? [a-z]{3,8}[,.] ){40}end"})
+    results, preempted = [], []
+    for target in (SmallTarget(4), SmallTarget(64)):
+        with LLM(target, drafters=["suffix", "grammar"], controller="fixed", max_num_seqs=3) as llm:
+            results.append([c.token_ids for c in llm.generate(["the birds", "a covey", "b"], params, progress=False)])
+            preempted.append(llm.served().engine.scheduler.num_preempted > 0)
+    assert preempted == [True, False] and results[0] == results[1]

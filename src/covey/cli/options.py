@@ -26,6 +26,7 @@ _METAVARS = {
     "strings": "TEXT",
     "ints": "IDS",
     "pairs": "PAIRS",
+    "grammar": "KIND",
 }
 
 

@@ -98,6 +98,7 @@ _SAMPLING: dict[str, tuple[Kind, str]] = {
     "logprobs": ("int", "log probabilities of the chosen token and of this many others"),
     "speculation": ("pairs", "cap the draft length of the requests: num_tokens=K; 0 is plain decoding"),
     "label": ("str", "the kind of work, in your own words: a collective keeps its members' records by it"),
+    "grammar": ("grammar", "what the answer must look like: json_object, json_schema:FILE, regex:PATTERN or lark:FILE"),
 }
 
 MODEL_OPTIONS = (
@@ -105,7 +106,7 @@ MODEL_OPTIONS = (
     Option(
         "drafters",
         "names",
-        "who drafts: suffix, nested:FOLDER, model:TARGET or a plug-in's name, by commas; none is plain decoding, unset is covey's choice",
+        "who drafts: suffix, grammar, nested:FOLDER, model:TARGET or a plug-in's name, by commas; none is plain, unset is covey's choice",
         "model",
         optional=True,
     ),

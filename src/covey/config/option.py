@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from covey.errors import CoveyError
+from covey.sampling_params import GRAMMAR_KINDS, Grammar
 
 PREFIX = "COVEY_"
 
-Kind = Literal["int", "float", "bool", "str", "path", "names", "strings", "ints", "pairs"]
+Kind = Literal["int", "float", "bool", "str", "path", "names", "strings", "ints", "pairs", "grammar"]
 
 
 class ConfigError(CoveyError, ValueError):
@@ -67,6 +68,8 @@ class Option:
             return None  # of drafters, "none" means an empty list
         try:
             return _PARSERS[self.kind](word if self.kind not in ("str", "strings") else text)
+        except ConfigError:
+            raise
         except ValueError:
             raise self.refuse(text, _SHAPES[self.kind]) from None
 
@@ -132,6 +135,31 @@ def _pairs(text: str) -> dict[Any, Any]:
     return {key.strip(): _number(value) for key, _, value in pairs}
 
 
+def _grammar(text: str) -> Grammar:
+    """json_object, regex:PATTERN, json_schema:FILE, lark:FILE, or as a file of answers has it, in JSON."""
+    if text.startswith("{"):
+        text = json.loads(text)
+    kind, _, rest = text.partition(":") if isinstance(text, str) else ("", "", "")
+    if not rest or kind not in GRAMMAR_KINDS:
+        return _made(lambda: Grammar.of(text))
+    return _made(lambda: Grammar(kind, rest if kind == "regex" else _contents(rest)))
+
+
+def _contents(file: str) -> str:
+    try:
+        return Path(file).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"grammar: {file!r} cannot be read ({getattr(error, 'strerror', None) or error}): name a file of text") from None
+
+
+def _made(make: Callable[[], Grammar]) -> Grammar:
+    """Its own refusals say what is wrong already."""
+    try:
+        return make()
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+
+
 def _number(text: str) -> int | float:
     return float(text) if re.search(r"[.eE]", text) else int(text)
 
@@ -146,6 +174,7 @@ _PARSERS: dict[str, Callable[[str], Any]] = {
     "strings": _strings,
     "ints": lambda text: [int(part) for part in text.split(",") if part.strip()],
     "pairs": _pairs,
+    "grammar": _grammar,
 }
 _SHAPES: dict[str, str] = {
     "int": "a whole number",
@@ -157,4 +186,5 @@ _SHAPES: dict[str, str] = {
     "strings": "a string, or a JSON list of strings",
     "ints": "whole numbers separated by commas",
     "pairs": "pairs like 42=-1.5,7=2",
+    "grammar": "json_object, regex:PATTERN, json_schema:FILE or lark:FILE",
 }

@@ -1,4 +1,4 @@
-"""Drafters, and how they are found by name: `suffix`, `suffix:CORPUS`, `nested:FOLDER`, `model:NAME`, and
+"""Drafters, and how they are found by name: `suffix`, `suffix:CORPUS`, `grammar`, `nested:FOLDER`, `model:NAME`, and
 those that other packages register.
 
 A package registers a drafter by an entry point in the group `covey.drafters`: a class, or a function without
@@ -14,6 +14,7 @@ from pathlib import Path
 
 from covey.drafters.collective import CollectiveDrafter
 from covey.drafters.corpus import Corpus
+from covey.drafters.grammar import GrammarDrafter
 from covey.drafters.model import ModelDrafter
 from covey.drafters.nested import NestedDrafter
 from covey.drafters.shipped import good_drafters, shipped_corpus, shipped_draft
@@ -26,6 +27,7 @@ ENTRY_POINT_GROUP = "covey.drafters"
 __all__ = [
     "ENTRY_POINT_GROUP",
     "CollectiveDrafter",
+    "GrammarDrafter",
     "ModelDrafter",
     "NestedDrafter",
     "SuffixDrafter",
@@ -41,6 +43,7 @@ def drafter_names() -> list[str]:
     return [
         "suffix",
         "suffix:CORPUS",
+        "grammar",
         "nested:FOLDER",
         "model:NAME",
         *sorted(point.name for point in entry_points(group=ENTRY_POINT_GROUP)),
@@ -53,6 +56,8 @@ def make_drafter(name: str, *, dtype: str = "auto", device: str = "auto", compil
         return SuffixDrafter()
     if name.startswith("suffix:"):
         return SuffixDrafter(_corpus(name.removeprefix("suffix:")))
+    if name == "grammar":
+        return GrammarDrafter()
     if name.startswith("nested:"):
         folder = name.removeprefix("nested:")
         return NestedDrafter(shipped_draft(folder) or folder, dtype=dtype, device=device)

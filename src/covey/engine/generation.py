@@ -53,6 +53,7 @@ class Generation:
             stop_counts = sequence.num_output >= params.min_tokens
             if token in sequence.end_ids:
                 sequence.finish_reason = "stop"
+                self._blame()
             else:
                 self.text.push(token, stop_counts)
                 if self.text.stopped:
@@ -63,6 +64,13 @@ class Generation:
                 self.text.finish(stop_counts)
                 return verdict.tokens[:count]
         return verdict.tokens
+
+    def _blame(self) -> None:
+        """An end that only came because the grammar led nowhere is an error, and no answer."""
+        constraint = self.sequence.constraint
+        self.error = None if constraint is None else constraint.failure(self.sequence.output[:-1])
+        if self.error is not None:
+            self.sequence.finish_reason = "error"
 
     def record(self, happened: Round) -> None:
         """Count a round, and keep the time."""

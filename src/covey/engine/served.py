@@ -11,6 +11,7 @@ import hashlib
 import itertools
 import secrets
 from collections.abc import Callable
+from collections.abc import Sequence as Seq
 from dataclasses import replace
 from typing import Any
 
@@ -22,9 +23,11 @@ from covey.engine.generation import Event, Generation
 from covey.engine.text import OutputText
 from covey.engine.warm import ColdRows, WarmRows
 from covey.errors import CoveyError
+from covey.model.grammars import Grammars
 from covey.model.tokenizer import TextStream
 from covey.pipeline import Serial
 from covey.sampling_params import SamplingParams
+from covey.tools import Tool
 from covey.types import Drafter, Prompt, Sequence
 
 _numbers = itertools.count()  # sequences and requests are told apart by them, whatever target they are for
@@ -48,18 +51,22 @@ class Served:
     def __init__(self, name: str, target: Any, drafter: Drafter | None, max_model_len: int, config: EngineConfig) -> None:
         self.name, self.target, self.drafter, self.max_model_len = name, target, drafter, max_model_len
         self.tokenizer = target.tokenizer
+        self.grammars = Grammars(target.tokenizer, target.vocab_size, target.end_ids)
         pipeline = Serial(target, drafter)
         ended = WarmRows(pipeline) if config.prefix_reuse and hasattr(target, "inherit") else ColdRows(pipeline)
         self.engine = Engine(pipeline, FixedLength(0), config.max_num_seqs, config.prefill_chunk, ended)
         if drafter is not None:
             self.engine.observers.append(drafter.observe)
 
-    def encode(self, prompt: Prompt) -> list[int]:
-        """Token ids of a prompt: text, token ids, or chat messages. Raises CoveyError when it does not fit the target."""
+    def encode(self, prompt: Prompt, tools: Seq[Tool] = ()) -> list[int]:
+        """Token ids of a prompt: text, token ids, or chat messages, with which tools may go. Raises CoveyError when it does not fit
+        the target."""
+        if tools and not (isinstance(prompt, list) and prompt and isinstance(prompt[0], dict)):
+            raise CoveyError("tools: they go with chat messages: give messages, or leave tools out")
         if isinstance(prompt, str):
             ids = self.tokenizer.encode(prompt)
         elif isinstance(prompt, list) and prompt and isinstance(prompt[0], dict):
-            ids = self.tokenizer.apply_chat(prompt)
+            ids = self.tokenizer.apply_chat(prompt, tools) if tools else self.tokenizer.apply_chat(prompt)
         elif isinstance(prompt, list) and all(isinstance(t, int) and not isinstance(t, bool) for t in prompt):
             ids = list(prompt)
         else:
@@ -77,7 +84,7 @@ class Served:
     ) -> list[Generation]:
         """The n completions of one request, ready for the engine. kind: see `kind_of_work`; scope: see Sequence.
 
-        Raises CoveyError for a scope that is no string, ValueError for ids beyond the vocabulary.
+        Raises CoveyError for a scope that is no string, ValueError for ids beyond the vocabulary and for a grammar that cannot be compiled.
         """
         if not isinstance(scope, str):
             raise CoveyError(f"scope={scope!r}: scope must be a string, such as the name of a user; leave it out where all may share")
@@ -93,6 +100,8 @@ class Served:
             sequence = Sequence(
                 next(_numbers), tuple(ids), params, seed, request_id, index, end_ids, target=self.name, kind=kind, scope=scope
             )
+            if params.grammar is not None:
+                sequence.constraint = self.grammars.constraint(params.grammar, end_ids)
             text = OutputText(TextStream(self.tokenizer), params.stop)
             made.append(Generation(sequence, text, listener, logprobs=None if params.logprobs is None else []))
         return made

@@ -13,6 +13,7 @@ import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -112,6 +113,7 @@ def process(logits: Tensor, position: Position) -> Tensor:
         scores[token] += bias
     if position.index - len(position.sequence.prompt) < params.min_tokens:
         scores[list(position.sequence.end_ids)] = _NEVER
+    _constrain(scores, position)
     if params.temperature > 0:
         scores /= params.temperature
         _truncate(scores, params)
@@ -129,6 +131,20 @@ def _penalise(scores: Tensor, position: Position) -> None:
         output = torch.tensor([*sequence.output, *position.drafted], dtype=torch.long, device=scores.device)
         tokens, counts = output.unique(return_counts=True)
         scores[tokens] -= params.presence_penalty + params.frequency_penalty * counts.to(scores.dtype)
+
+
+def _constrain(scores: Tensor, position: Position) -> None:
+    """What the request's grammar forbids is never chosen; in place. A draft that breaks it is rejected where it does, and what
+    is chosen after that is of no matter."""
+    constraint = position.sequence.constraint
+    allowed = None if constraint is None else constraint.allowed([*position.sequence.output, *position.drafted])
+    if allowed is None:
+        return
+    bits = np.unpackbits(np.frombuffer(allowed, dtype=np.uint8), count=scores.shape[0], bitorder="little")  # [V]
+    kept = torch.from_numpy(bits).bool().to(scores.device)
+    scores.masked_fill_(~kept, _NEVER)
+    if scores.max() == _NEVER:  # a draft model whose output matrix has none of these tokens: all are alike to it
+        scores.masked_fill_(kept, 0.0)
 
 
 def _truncate(scores: Tensor, params: SamplingParams) -> None:

@@ -13,6 +13,8 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable
+from collections.abc import Sequence as Seq
+from copy import copy
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -20,9 +22,9 @@ from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerBase
 
 from covey.errors import CoveyError, UnsupportedError
+from covey.tools import Tool, calls_tools, check_messages, for_template, format_of
 from covey.types import Message
 
-ROLES = ("system", "developer", "user", "assistant", "tool")
 _BYTE_PIECE = re.compile(r"<0x[0-9A-Fa-f]{2}>")
 _INCOMPLETE = "\ufffd"
 
@@ -64,17 +66,42 @@ class Tokenizer:
         """The text of token ids. Ids that mean nothing are left out; bytes that are no character become U+FFFD."""
         return self._backend.decode(list(ids), skip_special_tokens=skip_special_tokens)
 
-    def apply_chat(self, messages: list[Message]) -> list[int]:
-        """Token ids of a conversation, up to where the assistant's answer begins."""
+    def apply_chat(self, messages: list[Message], tools: Seq[Tool] = ()) -> list[int]:
+        """Token ids of a conversation, up to where the assistant's answer begins; tools are told to the model.
+
+        Raises CoveyError for what the chat template refuses, and for tools and calls where it knows none.
+        """
         if not self.has_chat_template:
             raise CoveyError(f"messages: {self.name or 'this model'} has no chat template: give a prompt as text, or name a chat model")
-        _check_messages(messages)
+        check_messages(messages)
+        described: list[Any] | None = [tool.described() for tool in tools] or None
+        if described or calls_tools(messages):
+            format_of(self.chat_template(bool(described)), self.name)
         try:
-            text: Any = self._wrapped.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+            text: Any = self._wrapped.apply_chat_template(
+                for_template(messages), tools=described, tokenize=False, add_generation_prompt=True
+            )
         except (TemplateError, TypeError, ValueError, KeyError) as error:  # templates also fail in their own Python filters
             reason = " ".join(str(error).split())[:200]
             raise CoveyError(f"messages: the model's chat template refuses them ({reason}): change them") from error
         return self.encode(text, add_special_tokens=False)
+
+    def chat_template(self, with_tools: bool = False) -> str:
+        """The text of the chat template; some models have one of its own for tools. Empty where there is none."""
+        return str(self._wrapped.get_chat_template(tools=[{}] if with_tools else None)) if self.has_chat_template else ""
+
+    def special_id(self, token: str) -> int | None:
+        """The id of a special token; None where the vocabulary has no such token, or it is part of texts."""
+        found = self._backend.token_to_id(token)
+        return found if found in self.special_ids else None
+
+    @property
+    def serialised(self) -> str:
+        """What a tokenizer.json holds, without padding and truncation, which are no part of the vocabulary."""
+        plain = copy(self._backend)
+        plain.no_padding()
+        plain.no_truncation()
+        return str(plain.to_str())
 
     def token(self, token_id: int) -> str | None:
         """How the vocabulary spells a token; None for an id that it does not have."""
@@ -133,19 +160,6 @@ class Tokenizer:
         """Whether some text contains this token, judged by the token's own text."""
         text = self.decode([token_id], skip_special_tokens=False)
         return token_id in self._backend.encode(text, add_special_tokens=False).ids
-
-
-def _check_messages(messages: Any) -> None:
-    if not isinstance(messages, list) or not messages:
-        raise CoveyError("messages: must be a list of at least one {'role': ..., 'content': ...}")
-    for i, message in enumerate(messages):
-        if not isinstance(message, dict) or set(message) != {"role", "content"}:
-            keys = sorted(map(str, message)) if isinstance(message, dict) else type(message).__name__
-            raise CoveyError(f"messages[{i}]: has {keys}: a message has a role and a content and nothing else")
-        if message["role"] not in ROLES:
-            raise CoveyError(f"messages[{i}]['role']={message['role']!r}: must be one of {', '.join(ROLES)}")
-        if not isinstance(message["content"], str):
-            raise CoveyError(f"messages[{i}]['content'] is a {type(message['content']).__name__}: must be a string")
 
 
 def _byte_alphabet() -> dict[str, int]:
