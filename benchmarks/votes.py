@@ -3,7 +3,7 @@
     python benchmarks/votes.py --prompts dev.jsonl.gz --drafters suffix,suffix:smollm2,nested:draft --limit 2 --json votes.json
 
 All runs answer the same prompts at one fixed length; nobody is spared for cost, so that lengths and not times are compared.
-*oracle* and *verify all* are counted on the rounds of the uniform sequence vote: the best member's accepted tokens in each round,
+*oracle* and *verify all* are counted on the rounds of a sequence vote by confidence: the best member's accepted tokens in each round,
 and the tokens that a tree of all drafts would send to the target.
 """
 
@@ -132,7 +132,7 @@ def main() -> None:
     for policy in given.policies.split(","):
         for vote in given.votes.split(","):
             runs[f"{vote} vote, {policy}"] = (collective(vote=vote, weights=policy), False)
-    runs["noted"] = (lambda: [Noting(members(), weights="uniform", min_survival=0.0)], True)
+    runs["noted"] = (lambda: [Noting(members(), min_survival=given.min_survival)], True)
     results = {}
     for name, (make, noting) in runs.items():
         results[name] = run(given, prompts, make, noting)
