@@ -23,7 +23,7 @@ DIARY = [
     for day in range(40)
 ]
 QUESTIONS = ("Where did they camp on day 5?", "And on which day did they walk the farthest?", "Write two sentences about the herons.")
-SIZES = (64, 512)  # positions that are copied, and that a step looks back at
+SIZES = (64, 512, 1536)  # positions that are copied, and that a step looks back at
 
 
 def converse(llm: LLM, days: int, max_tokens: int) -> list[dict[str, Any]]:
@@ -51,23 +51,21 @@ def parts(llm: LLM) -> dict[str, Any]:
         rows = [runner.rows.open(-1 - number) for number in range(2)]
         for row in rows:
             runner.rows.reserve(row, size + 1)
-        spans = [runner.rows.span(row, 0, size) for row in rows]
-        step = [Feed(rows[0], size, [5], 1)]
-        found[str(size)] = {"copy": timed(runner.layers.copy, *spans), "run": timed(runner.forward, step)}
-        rows[0].contiguous = False
-        found[str(size)]["scattered"] = timed(runner.forward, step)
+        here, there = (runner.rows.span(row, 0, size) for row in rows)
+        taken: dict[str, list[float]] = {"copy": [], "run": [], "scattered": []}
+        for _ in range(15):
+            for name, seconds in taken.items():
+                rows[0].contiguous = name != "scattered"
+                began = time.perf_counter()
+                if name == "copy":
+                    runner.layers.copy(here, there)
+                else:
+                    runner.forward([Feed(rows[0], size, [5], 1)])
+                seconds.append(time.perf_counter() - began)
+        found[str(size)] = {name: min(seconds) for name, seconds in taken.items()}  # the machine may be busy with other work
         for row in rows:
             runner.rows.close(row.id)
     return found
-
-
-def timed(what: Any, *arguments: Any) -> float:
-    taken = []
-    for _ in range(9):
-        began = time.perf_counter()
-        what(*arguments)
-        taken.append(time.perf_counter() - began)
-    return median(taken)
 
 
 def main() -> None:
