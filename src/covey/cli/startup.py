@@ -50,13 +50,15 @@ def opened(settings: Settings, quiet: bool = False) -> Iterator[LLM]:
         yield llm
 
 
-def open_async(settings: Settings, quiet: bool = False) -> AsyncLLM:
-    """The same for many requests at a time. To be closed within the event loop that uses it: `async with`."""
+def open_async(settings: Settings, quiet: bool = False, name: str | None = None) -> AsyncLLM:
+    """The same for many requests at a time. To be closed within the event loop that uses it: `async with`. name: what requests call
+    the target by; None for its own."""
     prepare(settings)
     with screen.err().status(f"loading {settings.target}; the first time its costs are measured, too ..."):
         from covey.llm import AsyncLLM
 
-        llm = AsyncLLM(settings.target, drafters=_drafters(settings), **settings.engine.to_options())
+        targets = {name or settings.target: settings.target}
+        llm = AsyncLLM(targets=targets, drafters=_drafters(settings), **settings.engine.to_options())
     _tell(llm, quiet)
     return llm
 

@@ -20,6 +20,7 @@ from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerBase
 
 from covey.errors import CoveyError, UnsupportedError
+from covey.model.literals import Literals
 from covey.types import Message
 
 ROLES = ("system", "developer", "user", "assistant", "tool")
@@ -65,16 +66,22 @@ class Tokenizer:
         return self._backend.decode(list(ids), skip_special_tokens=skip_special_tokens)
 
     def apply_chat(self, messages: list[Message]) -> list[int]:
-        """Token ids of a conversation, up to where the assistant's answer begins."""
+        """Token ids of a conversation, up to where the assistant's answer begins. What messages hold is text, whatever it spells."""
         if not self.has_chat_template:
             raise CoveyError(f"messages: {self.name or 'this model'} has no chat template: give a prompt as text, or name a chat model")
         _check_messages(messages)
+        hidden = self._literals.hide(messages)
         try:
-            text: Any = self._wrapped.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+            shown = messages if hidden is None else hidden.messages
+            text: Any = self._wrapped.apply_chat_template(shown, tokenize=False, add_generation_prompt=True)
         except (TemplateError, TypeError, ValueError, KeyError) as error:  # templates also fail in their own Python filters
             reason = " ".join(str(error).split())[:200]
             raise CoveyError(f"messages: the model's chat template refuses them ({reason}): change them") from error
-        return self.encode(text, add_special_tokens=False)
+        return self.encode(text, add_special_tokens=False) if hidden is None else hidden.encode(text)
+
+    @cached_property
+    def _literals(self) -> Literals:
+        return Literals(self._backend, {t.content: i for i, t in self._wrapped.added_tokens_decoder.items() if t.special})
 
     def token(self, token_id: int) -> str | None:
         """How the vocabulary spells a token; None for an id that it does not have."""

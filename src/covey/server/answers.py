@@ -1,0 +1,186 @@
+"""What is answered: the shapes of OpenAI's responses, and the parts that both endpoints share.
+
+Knows token ids by a tokenizer; knows nothing of requests or streams.
+
+    usage_of(run); Spelled(tokenizer).entry(logprob)
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from typing import Any, Literal, NotRequired
+
+from typing_extensions import TypedDict
+
+from covey.engine.statistics import Statistics
+from covey.server.run import Run
+from covey.server.schemas import SamplingFields
+from covey.types import TokenLogprob
+
+Reason = Literal["stop", "length"]
+_LEAST = -9999.0  # JSON has no minus infinity
+
+
+class Usage(TypedDict):
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+
+
+class SpeculativeDecoding(TypedDict):
+    """acceptance_histogram[i]: drafts of which exactly i tokens were accepted. num_spec_steps: rounds with a draft."""
+
+    mean_acceptance_length: float
+    draft_acceptance_rate: float
+    acceptance_histogram: list[int]
+    num_spec_steps: int
+    num_accepted_draft_tokens: int
+    num_draft_tokens: int
+
+
+class RequestMetrics(TypedDict):
+    speculative_decoding: SpeculativeDecoding
+
+
+class TopLogprob(TypedDict):
+    token: str
+    logprob: float
+    bytes: list[int]
+
+
+class TokenEntry(TopLogprob):
+    top_logprobs: list[TopLogprob]
+
+
+class ChatLogprobs(TypedDict):
+    content: list[TokenEntry]
+    refusal: None
+
+
+class ChatAnswer(TypedDict):
+    role: Literal["assistant"]
+    content: str
+    refusal: None
+
+
+class ChatChoice(TypedDict):
+    index: int
+    message: ChatAnswer
+    logprobs: ChatLogprobs | None
+    finish_reason: Reason
+
+
+class ChatCompletion(TypedDict):
+    id: str
+    object: Literal["chat.completion"]
+    created: int
+    model: str
+    choices: list[ChatChoice]
+    usage: Usage
+    metrics: NotRequired[RequestMetrics]
+
+
+class CompletionLogprobs(TypedDict):
+    tokens: list[str]
+    token_logprobs: list[float]
+    top_logprobs: list[dict[str, float]]
+    text_offset: list[int]
+
+
+class CompletionChoice(TypedDict):
+    index: int
+    text: str
+    logprobs: CompletionLogprobs | None
+    finish_reason: Reason
+
+
+class Completion(TypedDict):
+    id: str
+    object: Literal["text_completion"]
+    created: int
+    model: str
+    choices: list[CompletionChoice]
+    usage: Usage
+    metrics: NotRequired[RequestMetrics]
+
+
+def head(kind: str, prefix: str, model: str) -> dict[str, Any]:
+    """What every answer, and every piece of a streamed one, begins with."""
+    return {"id": f"{prefix}-{secrets.token_hex(12)}", "object": kind, "created": int(time.time()), "model": model}
+
+
+def usage_of(run: Run) -> Usage:
+    """Tokens that the engine read and wrote; the end token counts."""
+    written = sum(run.completion_tokens)
+    return {"prompt_tokens": run.prompt_tokens, "completion_tokens": written, "total_tokens": run.prompt_tokens + written}
+
+
+def metrics_of(statistics: Statistics) -> RequestMetrics:
+    """What speculation did for one request, over all its completions."""
+    found: SpeculativeDecoding = {
+        "mean_acceptance_length": statistics.mean_accepted_length,
+        "draft_acceptance_rate": statistics.acceptance_rate,
+        "acceptance_histogram": statistics.accepted_histogram,
+        "num_spec_steps": statistics.num_drafts,
+        "num_accepted_draft_tokens": statistics.num_accepted_tokens,
+        "num_draft_tokens": statistics.num_draft_tokens,
+    }
+    return {"speculative_decoding": found}
+
+
+class Spelled:
+    """Tokens as logprobs tell them: their text, and their bytes where the text cannot say them."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        self._tokenizer = tokenizer
+
+    def bytes(self, token: int) -> bytes:
+        if getattr(self._tokenizer, "byte_level", False):
+            found: bytes = self._tokenizer.token_bytes(token)
+            return found
+        return self.text(token).encode()
+
+    def text(self, token: int) -> str:
+        found: str = self._tokenizer.decode([token], skip_special_tokens=False)
+        return found
+
+    def name(self, token: int) -> str:
+        """The text, or its bytes spelled out where it is no whole character: two tokens must not have one name."""
+        text = self.text(token)
+        return "bytes:" + "".join(f"\\x{byte:02x}" for byte in self.bytes(token)) if "\ufffd" in text else text
+
+    def entry(self, logprob: TokenLogprob) -> TokenEntry:
+        """As chat completions tell it."""
+        top = [self._top(token, value) for token, value in logprob.top]
+        return {**self._top(logprob.token, logprob.logprob), "top_logprobs": top}
+
+    def _top(self, token: int, value: float) -> TopLogprob:
+        return {"token": self.text(token), "logprob": told(value), "bytes": list(self.bytes(token))}
+
+
+def told(logprob: float) -> float:
+    """A log probability as JSON can hold it."""
+    return max(_LEAST, logprob)
+
+
+def sums(body: SamplingFields, run: Run) -> dict[str, Any]:
+    """What stands at the end of a whole answer: usage, and what speculation did where that was asked for."""
+    return {"usage": usage_of(run)} | ({"metrics": metrics_of(run.statistics)} if body.include_metrics else {})
+
+
+def last_sums(body: SamplingFields, run: Run) -> dict[str, Any]:
+    """The same for the last piece of a streamed answer, as far as it was asked for: empty where nothing was."""
+    found = sums(body, run)
+    if not _wants_usage(body):
+        del found["usage"]
+    return found
+
+
+def no_usage_yet(body: SamplingFields) -> dict[str, Any]:
+    """Every piece but the last says so, where usage was asked for."""
+    return {"usage": None} if _wants_usage(body) else {}
+
+
+def _wants_usage(body: SamplingFields) -> bool:
+    return body.stream_options is not None and bool(body.stream_options.include_usage)
