@@ -41,7 +41,14 @@ def create_app(llm: AsyncLLM, config: ServerConfig, defaults: SamplingParams, ke
         api.include_router(part.router)
     api.add_api_route("/openapi.json", _document, include_in_schema=False, response_model=None)
     errors.install(api)
-    api.add_middleware(Guard, keys=keys, origins=Origins.of(config), max_body_bytes=config.max_body_bytes, metrics=service.metrics)
+    api.add_middleware(
+        Guard,
+        keys=keys,
+        origins=Origins.of(config),
+        max_header_bytes=config.max_header_bytes,
+        max_body_bytes=config.max_body_bytes,
+        metrics=service.metrics,
+    )
     return api
 
 

@@ -8,6 +8,7 @@ Knows schemas by their type; knows nothing of what fields mean.
 from __future__ import annotations
 
 import asyncio
+import difflib
 import reprlib
 from collections.abc import Sequence
 from concurrent.futures import Executor
@@ -15,10 +16,9 @@ from typing import Any, TypeVar
 
 from fastapi import Request
 from pydantic import BaseModel, ValidationError
-from pydantic_core import from_json
+from pydantic_core import ErrorDetails, from_json
 from starlette.requests import ClientDisconnect
 
-from covey.config import unknown
 from covey.server.errors import ApiError, ClientGone, invalid
 
 Body = TypeVar("Body", bound=BaseModel)
@@ -60,21 +60,30 @@ def parse(raw: bytes, schema: type[Body]) -> Body:
 
 
 def _unknown(name: str, schema: type[BaseModel]) -> ApiError:
-    near = str(unknown("field", name[:60], schema.model_fields))
-    hint = near if "did you mean" in near else f"{name[:60]}: this server does not support it; leave it out"
-    return invalid(name[:60], hint, "unsupported_field")
+    name = name[:60]
+    near = difflib.get_close_matches(name, schema.model_fields, n=1, cutoff=0.8)
+    hint = f"unknown field {name!r}: did you mean {near[0]}?" if near else f"{name}: this server does not support it; leave it out"
+    return invalid(name, hint, "unsupported_field")
 
 
 def _first(error: ValidationError) -> ApiError:
-    """The first complaint, in covey's form: field, value, fix."""
-    found = error.errors(include_url=False, include_context=False)[0]
-    place = found["loc"] if found["type"] == "extra_forbidden" else [p for p in found["loc"] if not _is_branch(p)]
-    param = _spelled(place)
+    """One complaint, in covey's form: field, value, fix. Of a union's branches that which got furthest is the one that was meant."""
+    every = error.errors(include_url=False, include_context=False)
+    same = [each for each in every if each["loc"][0] == every[0]["loc"][0]]
+    found = min(same, key=lambda each: (-len(_place(each)), each["type"].endswith("_type")))
+    param = _spelled(_place(found))
     if found["type"] == "extra_forbidden":
         return invalid(param, f"{param}: this server does not support it; leave it out", "unsupported_field")
     said = found["msg"].removeprefix("Value error, ")
     said = said[:1].lower() + said[1:]
     return invalid(param, f"{param} is required" if found["type"] == "missing" else f"{param}={_short.repr(found['input'])}: {said}")
+
+
+def _place(error: ErrorDetails) -> list[int | str]:
+    """Where it is, without the names of branches; an unknown field may be called as one of them."""
+    *before, last = error["loc"]
+    keep = error["type"] == "extra_forbidden" or not _is_branch(last)
+    return [part for part in before if not _is_branch(part)] + [last] * keep
 
 
 def _is_branch(part: int | str) -> bool:

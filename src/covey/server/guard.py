@@ -33,9 +33,9 @@ _CLIENT_LEFT = 499  # in the log and in metrics; nobody reads the answer
 class Guard:
     """See the module."""
 
-    def __init__(self, app: ASGIApp, *, keys: Keys, origins: Origins, max_body_bytes: int, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, *, keys: Keys, origins: Origins, max_header_bytes: int, max_body_bytes: int, metrics: Metrics) -> None:
         self._app, self._keys, self._origins, self._metrics = app, keys, origins, metrics
-        self._max_body_bytes = max_body_bytes
+        self._max_header_bytes, self._max_body_bytes = max_header_bytes, max_body_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
@@ -52,6 +52,7 @@ class Guard:
         state["request_id"], state["caller"] = answer.request_id, _NOBODY
         began = time.perf_counter()
         try:
+            self._measure(scope, headers)
             state["caller"] = self._admit(scope["path"], headers)
             await self._app(scope, _Limited(receive, headers, self._max_body_bytes), answer)
         except ClientGone:
@@ -69,6 +70,13 @@ class Guard:
             caller = state["caller"].name
             line = "%s %s %d in %.0f ms, key %s, request %s"
             log.info(line, scope["method"], _harmless(scope["path"]), answer.status, milliseconds, caller, answer.request_id)
+
+    def _measure(self, scope: Scope, headers: Headers) -> None:
+        """h11 has such a limit too, but looks only at what is incomplete: headers that arrive in one piece pass it."""
+        size = len(scope["raw_path"]) + len(scope["query_string"]) + sum(len(name) + len(value) + 4 for name, value in headers.raw)
+        if size > self._max_header_bytes:
+            said = f"the request line and headers have {size} bytes: at most {self._max_header_bytes} are read"
+            raise ApiError(431, said, code="headers_too_large", headers={"connection": "close"})
 
     def _admit(self, path: str, headers: Headers) -> Caller:
         """Whose request it is. Raises ApiError for one that must not pass."""

@@ -18,7 +18,7 @@ from covey.server.errors import ErrorBody
 
 _REF = "#/components/schemas/{model}"
 _BODIES: dict[str, type[BaseModel]] = {}
-_REFUSED = (400, 401, 403, 404, 408, 413, 415, 500, 503, 504)
+_REFUSED = (400, 401, 403, 404, 408, 413, 415, 431, 500, 503, 504)
 _KEYS = {"bearer": {"type": "http", "scheme": "bearer"}}
 
 
