@@ -103,7 +103,7 @@ def test_one_keys_crowd_does_not_keep_another_waiting():
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_request_that_takes_too_long_is_ended(stream):
     target = PacedTarget()
-    with running({"toy": target}, ServerConfig(port=0, request_seconds=0.5)) as server, server.http() as http:
+    with running({"toy": target}, ServerConfig(port=0, request_seconds=2 if stream else 0.5)) as server, server.http() as http:
         if stream:
             target.allowed.release(1)
         answer = http.post(CHAT, json={**LONG, "stream": stream})

@@ -16,12 +16,13 @@ from covey.errors import CoveyError
 
 def serve(*, settings: Settings) -> None:
     """Serve a model to OpenAI's clients over HTTP. What requests leave out is taken from the sampling settings."""
+    from covey.server.keys import Keys
+
+    keys = Keys.read(settings.server, secrets())  # before anything that takes its time
     try:
-        from covey.server.keys import Keys
         from covey.server.serve import Server
     except ImportError as error:
         raise CoveyError(f"covey serve needs the package {error.name}: pip install 'covey[server]'") from None
-    keys = Keys.read(settings.server, secrets())
     llm = startup.open_async(settings, quiet=True, name=settings.server.model_name)
     _log_to_stderr()
     try:
