@@ -175,6 +175,8 @@ async def measured(arguments: argparse.Namespace, server: Any, loop: Loop) -> di
     async with httpx.AsyncClient(base_url=url, timeout=60) as http:
         # Warm: threads and buffers that stay are made by the first requests.
         await asyncio.gather(*(http.post("/v1/completions", json={"prompt": "the birds", "max_tokens": 8}) for _ in range(16)))
+    for each in [server.service.texts.submit(time.sleep, 0.1) for _ in range(2)]:
+        await asyncio.wrap_future(each)
     memory = [process.memory_info().rss]
     threads = process.num_threads()
     clients = await asyncio.create_subprocess_exec(*command, "--model", server.llm.targets[0], stdout=subprocess.PIPE)

@@ -212,3 +212,22 @@ def test_a_trace_rebuilds_the_statistics(tmp_path):
     counted = {k: v for k, v in done.stats.to_dict().items() if "seconds" not in k and "per_second" not in k}
     assert counted == {k: v for k, v in rebuilt.to_dict().items() if k in counted}
     assert sum(i * n for i, n in enumerate(done.stats.accepted_histogram)) == done.stats.num_accepted_tokens
+
+
+def test_an_asynchronous_stream_gives_all_completions_with_their_logprobs():
+    params = SamplingParams(n=3, temperature=1.0, seed=5, max_tokens=12, logprobs=1)
+
+    async def pieces():
+        async with AsyncLLM("toy") as llm:
+            return [chunk async for chunk in llm.stream("the birds", params)]
+
+    got = asyncio.run(pieces())
+    with LLM("toy") as llm:
+        expected = llm.generate("the birds", params)
+        (alone,) = llm.generate("the birds", SamplingParams(temperature=1.0, seed=5, max_tokens=12, logprobs=1))
+        streamed = list(llm.stream("the birds", SamplingParams(temperature=1.0, seed=5, max_tokens=12, logprobs=1)))
+    for done in expected:
+        mine = [chunk for chunk in got if chunk.index == done.index]
+        assert "".join(chunk.text for chunk in mine) == done.text
+        assert [each for chunk in mine for each in chunk.logprobs] == done.logprobs
+    assert [each for chunk in streamed for each in chunk.logprobs] == alone.logprobs

@@ -95,6 +95,8 @@ LARGE = [
     ("/v1/chat/completions", b'{"messages":[{' + b",".join(b'"%d":0' % i for i in range(300_000)) + b"}]}"),
     ("/v1/chat/completions", b'{"logit_bias":{' + b",".join(b'"%d":0' % i for i in range(300_000)) + b'},"messages":[]}'),
     ("/v1/chat/completions", b'{"seed":' + b"9" * 4_000_000 + b"}"),
+    ("/v1/completions", b'{"prompt":[' + b"[]," * 1_300_000 + b"[1]]}"),
+    ("/v1/completions", b'{"logit_bias":{' + b",".join(b'"%d":0' % i for i in range(60_000)) + b'},"prompt":"a"}'),
 ]
 
 
