@@ -29,7 +29,7 @@ def free_port() -> int:
 def served(tmp_path, *options: str, **environment: str):
     """The process and its address, once it is ready."""
     port = free_port()
-    command = [sys.executable, "-m", "covey", "serve", "--target", "toy", "--controller", "fixed", "--port", str(port), *options]
+    command = [sys.executable, "-m", "covey", "serve", "--controller", "fixed", "--port", str(port), *options]
     log = (tmp_path / "log").open("w")
     process = subprocess.Popen(command, cwd=tmp_path, stderr=log, env={**os.environ, **environment})
     url = f"http://127.0.0.1:{port}"
@@ -48,11 +48,11 @@ def served(tmp_path, *options: str, **environment: str):
         log.close()
 
 
-BODY = {"prompt": "the birds", "max_tokens": 1500, "ignore_eos": True, "stream": True}
+BODY = {"model": "birds", "prompt": "the birds", "max_tokens": 1500, "ignore_eos": True, "stream": True}
 
 
 def test_sigterm_under_load_loses_no_running_request(tmp_path):
-    with served(tmp_path, "--model-name", "birds", COVEY_API_KEYS=KEY) as (process, url):
+    with served(tmp_path, "--models", "birds=toy,others=toy", COVEY_API_KEYS=KEY) as (process, url):
         ends, begun = [], threading.Semaphore(0)
 
         def ask() -> None:
@@ -83,7 +83,7 @@ def test_sigterm_under_load_loses_no_running_request(tmp_path):
 @pytest.mark.slow
 def test_what_was_killed_serves_again(tmp_path):
     for _ in range(2):
-        with served(tmp_path) as (process, url):
+        with served(tmp_path, "--target", "toy") as (process, url):
             assert httpx.post(f"{url}/v1/completions", json={"prompt": "hi", "max_tokens": 2}, timeout=60).status_code == 200
             process.kill()
 
@@ -94,6 +94,9 @@ def test_what_was_killed_serves_again(tmp_path):
         (("--keys-file", "none.txt"), "keys_file='none.txt': no such file or directory"),
         (("--host", "203.0.113.77"), "host='203.0.113.77', port="),
         (("--queue-size", "-1"), "queue_size=-1: queue_size must be a whole number from 0"),
+        (("--models", "toy"), "models='toy': models must be written as NAME=TARGET"),
+        (("--models", "a=toy,a=toy"), "models='a=toy,a=toy': models must have names of their own"),
+        (("--models", "a=toy"), "target='toy': models names the targets already"),
         (("--temperature", "-1"), "temperature=-1.0: temperature must be a number"),
     ],
 )

@@ -23,7 +23,10 @@ def serve(*, settings: Settings) -> None:
         from covey.server.serve import Server
     except ImportError as error:
         raise CoveyError(f"covey serve needs the package {error.name}: pip install 'covey[server]'") from None
-    llm = startup.open_async(settings, quiet=True, name=settings.server.model_name)
+    targets = settings.server.targets
+    if targets and "target" in settings.sources:
+        raise CoveyError(f"target={settings.target!r}: models names the targets already; leave one of the two out")
+    llm = startup.open_async(settings, quiet=True, targets=targets)
     _log_to_stderr()
     try:
         server = Server(llm, settings.server, settings.sampling, keys)

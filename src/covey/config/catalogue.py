@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from covey.config.option import Kind, Option, unknown
+from covey.config.option import ConfigError, Kind, Option, unknown
 from covey.sampling_params import SamplingParams
 
 DEFAULT_TARGET = "smollm2"
@@ -81,7 +81,9 @@ class ServerConfig:
 
     host: str = _option("127.0.0.1", "str", "address to listen on; any other than this machine's own is open to the network")
     port: int = _option(8000, "int", "port to listen on; 0 takes a free one", low=0, high=65535)
-    model_name: str | None = _option(None, "str", "what requests call the target by; unset is the target as it was given", optional=True)
+    models: list[str] | None = _option(
+        None, "names", "targets by the names that requests call them by: NAME=TARGET,NAME=TARGET; unset serves target", optional=True
+    )
     keys_file: Path | None = _option(
         None, "path", "API keys, one a line, each with a name before it if wanted; COVEY_API_KEYS holds some, too", optional=True
     )
@@ -110,6 +112,17 @@ class ServerConfig:
     def __post_init__(self) -> None:
         for option in server_options():
             object.__setattr__(self, option.name, option.check(getattr(self, option.name)))
+        for each in self.models or ():
+            if not all(part.strip() for part in each.partition("=")):
+                raise ConfigError(f"models={each!r}: models must be written as NAME=TARGET, separated by commas")
+        if len(self.targets) < len(self.models or ()):
+            raise ConfigError(f"models={','.join(self.models or ())!r}: models must have names of their own")
+
+    @property
+    def targets(self) -> dict[str, str]:
+        """The targets of `models` by their names; empty where it is unset."""
+        pairs = [each.partition("=") for each in self.models or ()]
+        return {name.strip(): target.strip() for name, _, target in pairs}
 
 
 # The ranges of these are SamplingParams' own business; here is what the command line and the documentation say.

@@ -56,7 +56,7 @@ class Guard:
             state["caller"] = self._admit(scope["path"], headers)
             await self._app(scope, _Limited(receive, headers, self._max_body_bytes), answer)
         except ClientGone:
-            answer.status = answer.status or _CLIENT_LEFT
+            pass
         except ApiError as error:
             await self._refuse(error, scope, receive, answer)
         except Exception:
@@ -65,11 +65,12 @@ class Guard:
                 ApiError(500, f"a fault of the server's; its log says more under {answer.request_id}"), scope, receive, answer
             )
         finally:
-            self._metrics.answered(answer.status)
+            status = answer.status or _CLIENT_LEFT
+            self._metrics.answered(status)
             milliseconds = (time.perf_counter() - began) * 1000
             caller = state["caller"].name
             line = "%s %s %d in %.0f ms, key %s, request %s"
-            log.info(line, scope["method"], _harmless(scope["path"]), answer.status, milliseconds, caller, answer.request_id)
+            log.info(line, scope["method"], _harmless(scope["path"]), status, milliseconds, caller, answer.request_id)
 
     def _measure(self, scope: Scope, headers: Headers) -> None:
         """h11 has such a limit too, but looks only at what is incomplete: headers that arrive in one piece pass it."""
