@@ -7,6 +7,7 @@ Knows token ids by a tokenizer; knows nothing of requests or streams.
 
 from __future__ import annotations
 
+import re
 import secrets
 import time
 from typing import Any, Literal, NotRequired
@@ -19,6 +20,7 @@ from covey.server.schemas import SamplingFields
 from covey.types import TokenLogprob
 
 Reason = Literal["stop", "length"]
+_SPACE, _BYTE = "▁", re.compile(r"<0x([0-9A-Fa-f]{2})>")  # as sentencepiece vocabularies write them
 _LEAST = -9999.0  # JSON has no minus infinity
 
 
@@ -139,11 +141,22 @@ class Spelled:
         if getattr(self._tokenizer, "byte_level", False):
             found: bytes = self._tokenizer.token_bytes(token)
             return found
-        return self.text(token).encode()
+        single = _BYTE.fullmatch(self._piece(token))
+        return bytes.fromhex(single.group(1)) if single else self.text(token).encode()
 
     def text(self, token: int) -> str:
+        """A word's first token has its space, which a decoder that sees it alone would take for the text's beginning."""
+        piece = self._piece(token)
+        if _SPACE in piece:
+            return piece.replace(_SPACE, " ")
         found: str = self._tokenizer.decode([token], skip_special_tokens=False)
         return found
+
+    def _piece(self, token: int) -> str:
+        """How the vocabulary spells it, where that says more than decoding it alone."""
+        if not hasattr(self._tokenizer, "token") or self._tokenizer.byte_level:
+            return ""
+        return self._tokenizer.token(token) or ""
 
     def name(self, token: int) -> str:
         """The text, or its bytes spelled out where it is no whole character: two tokens must not have one name."""
