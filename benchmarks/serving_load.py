@@ -166,6 +166,23 @@ class Loop:
             self.late.append(max(0.0, time.perf_counter() - began - _LAG_EVERY))
 
 
+async def left_behind(server: Any) -> dict[str, int]:
+    """What a server holds that nobody asks any more, once the engine had a few steps to notice."""
+    gate, served = server.service.gates[server.llm.targets[0]], server.llm.served()
+    for _ in range(100):
+        if gate.idle and not served.engine.busy:
+            break
+        await asyncio.sleep(0.05)
+    gc.collect()
+    rows, scheduler = served.target.rows, served.engine.scheduler
+    return {
+        "rows": len(rows),
+        "blocks": rows.num_blocks - rows.num_free,
+        "sequences": len(scheduler.running) + len(scheduler.waiting),
+        "places": gate.running + gate.waiting,
+    }
+
+
 async def measured(arguments: argparse.Namespace, server: Any, loop: Loop) -> dict[str, Any]:
     """The server's process: serves while the clients ask, and looks at what they leave behind."""
     process = psutil.Process()
@@ -189,20 +206,7 @@ async def measured(arguments: argparse.Namespace, server: Any, loop: Loop) -> di
     await clients.wait()
     watch.cancel()
     busy = {"longest_callback_cpu_ms": round(loop.longest * 1000, 2), "longest_callback": loop.what, "late_ms": percentiles(loop.late)}
-    gate, served = server.service.gates[server.llm.targets[0]], server.llm.served()
-    for _ in range(100):
-        if gate.idle and not served.engine.busy:
-            break
-        await asyncio.sleep(0.05)
-    gc.collect()
-    rows = served.target.rows
-    left = {
-        "rows": len(rows),
-        "blocks": rows.num_blocks - rows.num_free,
-        "sequences": len(served.engine.scheduler.running) + len(served.engine.scheduler.waiting),
-        "places": gate.running + gate.waiting,
-        "threads": process.num_threads() - threads,
-    }
+    left = {**await left_behind(server), "threads": process.num_threads() - threads}
     server.drain()
     await serving
     return {
