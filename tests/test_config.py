@@ -9,7 +9,18 @@ from pathlib import Path
 
 import pytest
 
-from covey.config import ConfigError, EngineConfig, all_options, cache_dir, engine_options, load_settings, sampling_options
+from covey.config import (
+    ConfigError,
+    EngineConfig,
+    ServerConfig,
+    all_options,
+    cache_dir,
+    engine_options,
+    load_settings,
+    sampling_options,
+    secrets,
+    server_options,
+)
 from covey.errors import CoveyError
 from covey.sampling_params import Grammar, SamplingParams
 
@@ -82,11 +93,16 @@ def test_file_holds_model_engine_and_sampling() -> None:
         ("drafters", "none", []),
         ("drafters", "auto", None),
         ("target", "toy", "toy"),
+        ("port", "0", 0),
+        ("request_seconds", "2", 2.0),
+        ("allowed_hosts", "a.example,b.example", ["a.example", "b.example"]),
+        ("keys_file", "keys", Path("keys")),
+        ("log_prompts", "yes", True),
     ],
 )
 def test_text_is_read_alike_from_command_line_and_environment(name: str, text: str, value: object) -> None:
     for settings in (load_settings({name: text}, env={}), load_settings({}, env={"COVEY_" + name.upper(): text})):
-        held = {**vars(settings), **vars(settings.engine), **vars(settings.sampling)}
+        held = {**vars(settings), **vars(settings.engine), **vars(settings.sampling), **vars(settings.server)}
         assert held[name] == value
 
 
@@ -124,6 +140,12 @@ def test_bad_value_is_refused_with_field_value_fix_and_origin(name: str, text: s
         ("[sampling]\ntemprature = 1\n", {}, "covey.toml: unknown key 'temprature': did you mean temperature?"),
         ("[samplings]\n", {}, "covey.toml: unknown key 'samplings': did you mean sampling?"),
         ("temperature = 1\n", {}, "covey.toml: temperature stands at the top: put it under [sampling]"),
+        ("[server]\nports = 1\n", {}, "covey.toml: unknown key 'ports': did you mean port?"),
+        ("port = 1\n", {}, "covey.toml: port stands at the top: put it under [server]"),
+        ("[server]\ntemperature = 1\n", {}, "covey.toml: temperature stands under [server]: put it under [sampling]"),
+        ("[server]\nport = '1'\n", {}, "port='1': port must be a whole number from 0 to 65535 (from covey.toml)"),
+        ("[server]\nallowed_hosts = 'a'\n", {}, "allowed_hosts='a': allowed_hosts must be names separated by commas"),
+        ("[server]\napi_keys = 'a'\n", {}, "covey.toml: unknown key 'api_keys'"),
         ("[sampling]\nthreads = 1\n", {}, "covey.toml: threads stands under [sampling]: put it at the top of the file"),
         ("sampling = 1\n", {}, "covey.toml: sampling=1: sampling must be a table, [sampling]"),
         ("threads = '1'\n", {}, "threads='1': threads must be a whole number from 1 to 1024, or unset (from covey.toml)"),
@@ -161,9 +183,23 @@ def test_every_sampling_parameter_is_an_option() -> None:
 
 
 def test_every_default_is_within_its_own_range_and_every_option_has_help() -> None:
-    for option in engine_options():
+    for option in (*engine_options(), *server_options()):
         assert option.check(option.default) == option.default
     assert all(option.help for option in all_options().values())
+
+
+def test_file_holds_the_servers_settings() -> None:
+    write('[server]\nport = 1\nallowed_hosts = ["a.example"]\nqueue_size = 3\n')
+    assert load_settings({}, env={}).server == ServerConfig(port=1, allowed_hosts=["a.example"], queue_size=3)
+
+
+def test_secrets_come_from_the_environment_alone_and_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COVEY_API_KEYS", "one-key, another-key,")
+    monkeypatch.setenv("COVEY_ADMIN_KEY", "the-admin")
+    held = secrets()
+    assert (held.api_keys, held.admin_key) == (("one-key", "another-key"), "the-admin")
+    assert repr(held) == "Secrets()"
+    assert load_settings({}).server == ServerConfig()
 
 
 def test_cache_directory_follows_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

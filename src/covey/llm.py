@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from collections.abc import Sequence as Seq
 from dataclasses import dataclass
 from typing import Any
@@ -47,13 +47,18 @@ class Completion:
 
 @dataclass(frozen=True)
 class Chunk:
-    """A piece of a streamed completion. text may be empty while a character or a stop string is incomplete."""
+    """A piece of a streamed completion. text may be empty while a character or a stop string is incomplete.
+
+    index tells the n completions of a request apart; logprobs, where they were asked for, has one entry for each of token_ids.
+    """
 
     text: str
     token_ids: tuple[int, ...]
     finish_reason: FinishReason | None
     round: Round | None
     error: str | None = None
+    index: int = 0
+    logprobs: tuple[TokenLogprob, ...] | None = None
 
 
 def _completion(generation: Generation, prompt_index: int) -> Completion:
@@ -71,8 +76,11 @@ def _completion(generation: Generation, prompt_index: int) -> Completion:
     )
 
 
-def _chunk(event: Event) -> Chunk:
-    return Chunk(event.text, event.token_ids, event.finish_reason, event.round, event.generation.error)
+def _chunk(event: Event, told: int = 0) -> Chunk:
+    """told: how many of the completion's tokens earlier chunks had."""
+    generation, tokens = event.generation, event.token_ids
+    logprobs = None if generation.logprobs is None else tuple(generation.logprobs[told : told + len(tokens)])
+    return Chunk(event.text, tokens, event.finish_reason, event.round, generation.error, generation.sequence.index, logprobs)
 
 
 def _as_list(prompts: Prompt | list[Prompt]) -> list[Prompt]:
@@ -213,13 +221,16 @@ class LLM(_Front):
     def _stream(self, engine: Engine, generation: Generation, events: list[Event]) -> Iterator[Chunk]:
         with self._lock:
             engine.add(generation)
+        told = 0
         try:
             while not generation.sequence.finished or events:
                 with self._lock:
                     if not events:
                         engine.step()
                 while events:
-                    yield _chunk(events.pop(0))
+                    event = events.pop(0)
+                    yield _chunk(event, told)
+                    told += len(event.token_ids)
         finally:
             if not generation.sequence.finished:
                 with self._lock:
@@ -292,15 +303,23 @@ class AsyncLLM(_Front):
         params: SamplingParams | None = None,
         *,
         model: str | None = None,
+        kind: str | None = None,
         scope: str = "",
         on_start: Callable[[str], None] | None = None,
-    ) -> AsyncIterator[Chunk]:
-        """Chunks of one completion; closing the iterator aborts the request. scope: as for LLM.generate."""
+    ) -> AsyncGenerator[Chunk, None]:
+        """Chunks of the n completions as they come; closing the iterator aborts the request.
+
+        kind: the kind of work, which a collective keeps its members' records by; None takes it from label or system prompt. scope: as
+        for LLM.generate.
+        """
         params = params or SamplingParams()
-        if params.n != 1:
-            raise CoveyError(f"n={params.n}: stream gives one completion; use generate, or stream n times")
-        async for event in self._events(self.served(model), prompt, params, scope, [], on_start):
-            yield _chunk(event)
+        told = [0] * params.n
+        events = self._events(self.served(model), prompt, params, scope, [], on_start, kind)
+        async with contextlib.aclosing(events):
+            async for event in events:
+                index = event.generation.sequence.index
+                yield _chunk(event, told[index])
+                told[index] += len(event.token_ids)
 
     def abort(self, request_id: str) -> None:
         """End a request; it finishes with reason "abort" and what it has so far. An unknown id is ignored."""
@@ -314,7 +333,8 @@ class AsyncLLM(_Front):
         scope: str,
         generations: list[Generation],
         on_start: Callable[[str], None] | None,
-    ) -> AsyncIterator[Event]:
+        kind: str | None = None,
+    ) -> AsyncGenerator[Event, None]:
         loop = asyncio.get_running_loop()
         arrived: asyncio.Queue[Event] = asyncio.Queue()
 
@@ -324,7 +344,8 @@ class AsyncLLM(_Front):
 
         if params.grammar is not None:
             await asyncio.to_thread(served.grammars.compiled, params.grammar)  # may take a while, and others are waiting
-        generations += served.generations(served.encode(prompt), params, listen, kind_of_work(prompt, params), scope)
+        kind = kind_of_work(prompt, params) if kind is None else kind
+        generations += served.generations(served.encode(prompt), params, listen, kind, scope)
         request_id = generations[0].sequence.request_id
         unfinished = len(generations)
         self._worker.add(served.engine, generations)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import covey
 from tests.cli.commands import TOY, run
@@ -31,3 +32,10 @@ def test_doctor_reports_a_target_that_does_not_load() -> None:
     report = json.loads(run("doctor", "--target", "no-such-model", "--json", code=2).stdout)
     assert not report["target"]["fits"]
     assert "no such folder" in report["target"]["why"]
+
+
+def test_doctor_tells_settings_of_every_table() -> None:
+    Path("covey.toml").write_text('target = "toy"\n[sampling]\ntop_k = 3\n[server]\nport = 1\nkeys_file = "keys"\n')
+    told = json.loads(run("doctor", "--drafters", "suffix", "--json").stdout)["settings"]
+    values = {"target": "toy", "top_k": 3, "port": 1, "keys_file": "keys"}
+    assert {name: told[name] for name in values} == {name: {"value": value, "from": "covey.toml"} for name, value in values.items()}

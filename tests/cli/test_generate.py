@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import covey
-from covey.config import all_options
+from covey.cli.options import ANSWERING
 from tests.cli.commands import TOY, run
 
 
@@ -90,7 +90,7 @@ def test_every_option_reaches_the_engine_and_the_request(tmp_path: Path) -> None
         "label": "birds",
     }
     unsaid = {"target", "max_model_len", "compile", "prefix_reuse", "ignore_eos", "grammar"}
-    assert {name.replace("-", "_") for name in given} | unsaid == set(all_options())
+    assert {name.replace("-", "_") for name in given} | unsaid == set(ANSWERING)
     options = [part for name, value in given.items() for part in (f"--{name}", value)]
     run("generate", "the birds", *TOY, *options, "--ignore-eos", "--no-compile", "--no-prefix-reuse")
     rounds = [json.loads(line) for line in (tmp_path / "trace.jsonl").read_text().splitlines()]

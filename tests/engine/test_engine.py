@@ -240,3 +240,22 @@ def test_a_grammar_holds_across_a_preemption():
             results.append([c.token_ids for c in llm.generate(["the birds", "a covey", "b"], params, progress=False)])
             preempted.append(llm.served().engine.scheduler.num_preempted > 0)
     assert preempted == [True, False] and results[0] == results[1]
+
+
+def test_an_asynchronous_stream_gives_all_completions_with_their_logprobs():
+    params = SamplingParams(n=3, temperature=1.0, seed=5, max_tokens=12, logprobs=1)
+
+    async def pieces():
+        async with AsyncLLM("toy") as llm:
+            return [chunk async for chunk in llm.stream("the birds", params)]
+
+    got = asyncio.run(pieces())
+    with LLM("toy") as llm:
+        expected = llm.generate("the birds", params)
+        (alone,) = llm.generate("the birds", SamplingParams(temperature=1.0, seed=5, max_tokens=12, logprobs=1))
+        streamed = list(llm.stream("the birds", SamplingParams(temperature=1.0, seed=5, max_tokens=12, logprobs=1)))
+    for done in expected:
+        mine = [chunk for chunk in got if chunk.index == done.index]
+        assert "".join(chunk.text for chunk in mine) == done.text
+        assert [each for chunk in mine for each in chunk.logprobs] == done.logprobs
+    assert [each for chunk in streamed for each in chunk.logprobs] == alone.logprobs

@@ -14,9 +14,9 @@ from typer.core import TyperGroup
 from typer.exceptions import Abort, TyperException
 
 import covey
-from covey.cli import bench, calibrate, chat, corpus, costs, demo, doctor, fetch, generate, plot, record, replay, train
+from covey.cli import bench, calibrate, chat, corpus, costs, demo, doctor, fetch, generate, plot, record, replay, serve, train
 from covey.cli.options import with_settings
-from covey.config import debug
+from covey.config import all_options, debug
 from covey.errors import CoveyError
 
 USER_ERROR = 2
@@ -118,6 +118,7 @@ app.add_typer(pictures, name="plot")
 app.command("bench")(with_settings(bench.bench, bench.SETTINGS))
 app.command("costs")(with_settings(costs.costs, costs.SETTINGS))
 app.command("replay")(replay.replay)
+app.command("serve")(with_settings(serve.serve, all_options()))
 
 
 def main() -> None:

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from covey.cli import screen, startup
+from covey.cli.options import ANSWERING
 from covey.config import Settings
 
 SETTINGS = ("target", "drafters", "dtype", "device", "threads", "compile", "max_model_len")
@@ -38,7 +39,7 @@ def bench(
 ) -> None:
     """Measure speed, acceptance and where the time goes. The last line of standard output is the result as JSON."""
     chosen: dict[str, Any] = {name: held for name, held in settings.engine.to_options().items() if name in SETTINGS}
-    if unused := [f"{name} (from {origin})" for name, origin in settings.sources.items() if name not in SETTINGS]:
+    if unused := [f"{name} (from {origin})" for name, origin in settings.sources.items() if name in ANSWERING and name not in SETTINGS]:
         screen.err().print(f"covey bench sets these itself: {', '.join(unused)}")
     startup.prepare(settings)
     from covey.bench import BenchSettings, run

@@ -16,7 +16,7 @@ from covey.cli import screen
 from covey.config import Settings, all_options
 from covey.errors import CoveyError
 
-SETTINGS = tuple(option.name for option in all_options().values() if option.group != "sampling" and option.name != "trace")
+SETTINGS = tuple(option.name for option in all_options().values() if option.group in ("model", "engine") and option.name != "trace")
 
 
 def doctor(

@@ -67,7 +67,7 @@ def examine(settings: Settings) -> dict[str, Any]:
 
 
 def _value(settings: Settings, name: str) -> Any:
-    value = {**vars(settings), **vars(settings.sampling), **settings.engine.to_options()}[name]
+    value = {**vars(settings), **vars(settings.sampling), **vars(settings.server), **settings.engine.to_options()}[name]
     return str(value) if isinstance(value, Path) else value
 
 

@@ -15,7 +15,8 @@ import typer
 
 from covey.config import Option, all_options, load_settings
 
-PANELS = {"model": "Model", "engine": "Engine", "sampling": "Sampling"}
+PANELS = {"model": "Model", "engine": "Engine", "sampling": "Sampling", "server": "Server"}
+ANSWERING = tuple(option.name for option in all_options().values() if option.group != "server")  # what generate, chat and demo take
 _SHORT = {"target": "-t", "drafters": "-d", "n": "-n"}
 _METAVARS = {
     "int": "INT",
@@ -31,11 +32,12 @@ _METAVARS = {
 
 
 def with_settings(command: Callable[..., None], names: Collection[str] | None = None) -> Callable[..., None]:
-    """The command with an option for every setting, or for those named, and --config. It gets them as `settings`.
+    """The command with an option for every setting but the server's, or for those named, and --config. It gets them as `settings`.
 
     Options have no defaults of their own here: what is not given comes from the environment, covey.toml or covey.config.
     """
-    options = [option for option in all_options().values() if names is None or option.name in names]
+    wanted = ANSWERING if names is None else names
+    options = [option for option in all_options().values() if option.name in wanted]
 
     @functools.wraps(command)
     def run(**given: Any) -> None:

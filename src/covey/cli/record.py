@@ -13,7 +13,7 @@ import typer
 from covey.cli import screen, startup
 from covey.config import Settings, all_options
 
-SETTINGS = tuple(option.name for option in all_options().values() if option.group != "sampling" and option.name != "trace")
+SETTINGS = tuple(option.name for option in all_options().values() if option.group in ("model", "engine") and option.name != "trace")
 
 
 def record(

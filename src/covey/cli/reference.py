@@ -13,7 +13,7 @@ from typing import Any
 import typer
 
 from covey.cli.app import app
-from covey.cli.options import PANELS
+from covey.cli.options import ANSWERING, PANELS
 from covey.config import FILE_NAME, Option, all_options
 
 _INTRODUCTION = f"""\
@@ -33,6 +33,9 @@ max_num_seqs = 4
 [sampling]
 temperature = 0.7
 max_tokens = 400
+
+[server]
+port = 8080
 ```
 
 Answers go to standard output, everything else to standard error. An error is one line, `covey: error: ...`, with the
@@ -84,6 +87,8 @@ def _command(name: str, command: Any) -> str:
         lines += ["| argument or option | meaning |", "|---|---|", *rows, ""]
     if len(shared) == len(all_options()):
         lines += ["Also every setting of [the tables below](#settings).", ""]
+    elif len(shared) == len(ANSWERING):
+        lines += ["Also every setting of [the tables below](#settings) but the server's.", ""]
     elif shared:
         lines += [f"Also these settings of [the tables below](#settings): {', '.join(f'`{flag}`' for flag in shared)}.", ""]
     return "\n".join(lines)
@@ -97,11 +102,15 @@ def _settings() -> str:
             "",
             f"`--max-num-seqs` is `COVEY_MAX_NUM_SEQS` in the environment and `max_num_seqs` in `{FILE_NAME}`, and so on.",
             "",
-            *_rows(option for option in options if option.group != "sampling"),
+            *_rows(option for option in options if option.group in ("model", "engine")),
             "",
             f"These stand under `[sampling]` in `{FILE_NAME}`:",
             "",
             *_rows(option for option in options if option.group == "sampling"),
+            "",
+            f"These stand under `[server]` in `{FILE_NAME}`, and only `covey serve` takes them ([serving](serving.md)):",
+            "",
+            *_rows(option for option in options if option.group == "server"),
             "",
         ]
     )
@@ -115,8 +124,12 @@ def _rows(options: Iterable[Option]) -> Iterator[str]:
         default = (
             "" if option.default in (None, "", (), {}) else f"`{str(option.default).lower() if option.kind == 'bool' else option.default}`"
         )
-        limits = f" ({option.range})" if option.group == "engine" and option.kind not in ("bool", "path") else ""
+        limits = f" ({option.range})" if option.group in ("engine", "server") and _ranged(option) else ""
         yield f"| `{flag}` | {default} | {_escaped(option.help + limits)} |"
+
+
+def _ranged(option: Option) -> bool:
+    return option.kind in ("int", "float") or bool(option.choices or option.pattern)
 
 
 def _is_argument(parameter: Any) -> bool:

@@ -8,7 +8,7 @@ Knows neither prompts nor answers.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -22,13 +22,19 @@ if TYPE_CHECKING:
 NO_FILES = ("toy",)  # targets that need no files
 
 
-def prepare(settings: Settings) -> None:
-    """Have every named model at hand, fetched or converted with a progress bar when it is named for the first time."""
+def prepare(settings: Settings, targets: Collection[str] = ()) -> None:
+    """Have every named model at hand, fetched or converted with a progress bar when it is named for the first time.
+
+    targets: all that are to be served, where they are not the settings' one.
+    """
     quiet_libraries()
     if not debug():  # what the engine logs reaches the user as an error of the request
         logging.getLogger("covey").addHandler(logging.NullHandler())
         logging.getLogger("covey").propagate = False
-    models = [settings.target, *(name.removeprefix("model:") for name in settings.drafters or [] if name.startswith("model:"))]
+    models = [
+        *(targets or (settings.target,)),
+        *(name.removeprefix("model:") for name in settings.drafters or [] if name.startswith("model:")),
+    ]
     if files := [name for name in models if name not in NO_FILES]:
         from covey.model.names import resolve
 
@@ -50,13 +56,17 @@ def opened(settings: Settings, quiet: bool = False) -> Iterator[LLM]:
         yield llm
 
 
-def open_async(settings: Settings, quiet: bool = False) -> AsyncLLM:
-    """The same for many requests at a time. To be closed within the event loop that uses it: `async with`."""
-    prepare(settings)
-    with screen.err().status(f"loading {settings.target}; the first time its costs are measured, too ..."):
+def open_async(settings: Settings, quiet: bool = False, targets: Mapping[str, str] | None = None) -> AsyncLLM:
+    """The same for many requests at a time. To be closed within the event loop that uses it: `async with`.
+
+    targets: several by the names that requests call them by; None for the settings' one.
+    """
+    targets = targets or {settings.target: settings.target}
+    prepare(settings, targets.values())
+    with screen.err().status(f"loading {', '.join(targets)}; the first time their costs are measured, too ..."):
         from covey.llm import AsyncLLM
 
-        llm = AsyncLLM(settings.target, drafters=_drafters(settings), **settings.engine.to_options())
+        llm = AsyncLLM(targets=targets, drafters=_drafters(settings), **settings.engine.to_options())
     _tell(llm, quiet)
     return llm
 

@@ -3,11 +3,11 @@
 Settings come from the command line, the environment (COVEY_MAX_NUM_SEQS=4), covey.toml and the defaults, in this order
 of precedence. Unknown names are refused with a suggestion. This package knows nothing of models or of torch.
 
-    settings = load_settings({"max_num_seqs": "4"})        # Settings(target, drafters, engine, sampling, sources)
+    settings = load_settings({"max_num_seqs": "4"})        # Settings(target, drafters, engine, sampling, server, sources)
 """
 
-from covey.config.catalogue import DEFAULT_TARGET, EngineConfig, all_options, engine_options, sampling_options
-from covey.config.environment import cache_dir, debug, quiet_libraries
+from covey.config.catalogue import DEFAULT_TARGET, EngineConfig, ServerConfig, all_options, engine_options, sampling_options, server_options
+from covey.config.environment import Secrets, cache_dir, debug, quiet_libraries, secrets
 from covey.config.option import ConfigError, Option, unknown
 from covey.config.settings import FILE_NAME, Settings, load_settings
 
@@ -17,6 +17,8 @@ __all__ = [
     "ConfigError",
     "EngineConfig",
     "Option",
+    "Secrets",
+    "ServerConfig",
     "Settings",
     "all_options",
     "cache_dir",
@@ -25,5 +27,7 @@ __all__ = [
     "load_settings",
     "quiet_libraries",
     "sampling_options",
+    "secrets",
+    "server_options",
     "unknown",
 ]

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from covey.config.option import Kind, Option, unknown
+from covey.config.option import ConfigError, Kind, Option, unknown
 from covey.sampling_params import SamplingParams
 
 DEFAULT_TARGET = "smollm2"
@@ -78,6 +78,56 @@ class EngineConfig:
         return {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
 
 
+@dataclass(frozen=True, kw_only=True)
+class ServerConfig:
+    """How `covey serve` serves. Secrets are no settings: see covey.config.secrets. Raises ConfigError naming field, value and range."""
+
+    host: str = _option("127.0.0.1", "str", "address to listen on; any other than this machine's own is open to the network")
+    port: int = _option(8000, "int", "port to listen on; 0 takes a free one", low=0, high=65535)
+    models: list[str] | None = _option(
+        None, "names", "targets by the names that requests call them by: NAME=TARGET,NAME=TARGET; unset serves target", optional=True
+    )
+    keys_file: Path | None = _option(
+        None, "path", "API keys, one a line, each with a name before it if wanted; COVEY_API_KEYS holds some, too", optional=True
+    )
+    allowed_hosts: list[str] | None = _option(
+        None,
+        "names",
+        "names that clients may call this server by, beside localhost, addresses and the machine's own name; * allows all",
+        optional=True,
+    )
+    allowed_origins: list[str] | None = _option(
+        None, "names", "other web pages' origins that may send requests, as https://example.org; unset allows none", optional=True
+    )
+    queue_size: int = _option(64, "int", "most requests of one API key that wait; further ones are answered 503", low=0, high=1 << 20)
+    max_n: int = _option(16, "int", "most completions of one request", low=1, high=128)
+    max_prompts: int = _option(32, "int", "most prompts of one request to /v1/completions", low=1, high=4096)
+    max_body_bytes: int = _option(4 << 20, "int", "largest request body, in bytes", low=1024, high=1 << 30)
+    max_header_bytes: int = _option(16 << 10, "int", "largest request line and headers together, in bytes", low=1024, high=1 << 20)
+    request_seconds: float = _option(600.0, "float", "a request is ended after so many seconds, waiting included", low=0.1, high=1e6)
+    body_seconds: float = _option(30.0, "float", "a request's body must have come after so many seconds", low=0.1, high=1e6)
+    drain_seconds: float = _option(300.0, "float", "after SIGTERM, running requests are given so many seconds to end", low=0.0, high=1e6)
+    watchdog_seconds: float = _option(
+        120.0, "float", "not ready when the engine has work and has made no step for so many seconds", low=0.1, high=1e6
+    )
+    log_prompts: bool = _option(False, "bool", "write prompts into the log; otherwise no line of it holds text of a request")
+
+    def __post_init__(self) -> None:
+        for option in server_options():
+            object.__setattr__(self, option.name, option.check(getattr(self, option.name)))
+        for each in self.models or ():
+            if not all(part.strip() for part in each.partition("=")):
+                raise ConfigError(f"models={each!r}: models must be written as NAME=TARGET, separated by commas")
+        if len(self.targets) < len(self.models or ()):
+            raise ConfigError(f"models={','.join(self.models or ())!r}: models must have names of their own")
+
+    @property
+    def targets(self) -> dict[str, str]:
+        """The targets of `models` by their names; empty where it is unset."""
+        pairs = [each.partition("=") for each in self.models or ()]
+        return {name.strip(): target.strip() for name, _, target in pairs}
+
+
 # The ranges of these are SamplingParams' own business; here is what the command line and the documentation say.
 _SAMPLING: dict[str, tuple[Kind, str]] = {
     "temperature": ("float", "0 always takes the likeliest token; higher is more varied"),
@@ -118,6 +168,11 @@ def engine_options() -> tuple[Option, ...]:
     return tuple(Option(name=f.name, group="engine", default=f.default, **f.metadata) for f in found)
 
 
+def server_options() -> tuple[Option, ...]:
+    found = dataclasses.fields(ServerConfig)
+    return tuple(Option(name=f.name, group="server", default=f.default, **f.metadata) for f in found)
+
+
 def sampling_options() -> tuple[Option, ...]:
     defaults = SamplingParams()
     return tuple(
@@ -127,4 +182,4 @@ def sampling_options() -> tuple[Option, ...]:
 
 
 def all_options() -> dict[str, Option]:
-    return {option.name: option for option in (*MODEL_OPTIONS, *engine_options(), *sampling_options())}
+    return {option.name: option for option in (*MODEL_OPTIONS, *engine_options(), *sampling_options(), *server_options())}

@@ -1,4 +1,4 @@
-"""The environment variables that are not settings: where the cache is, debugging, and what other libraries read.
+"""The environment variables that are not settings: where the cache is, debugging, keys, and what other libraries read.
 
 cache_dir() / "models"
 """
@@ -6,9 +6,10 @@ cache_dir() / "models"
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass, field
 from pathlib import Path
 
-OTHER_VARIABLES = ("COVEY_CACHE", "COVEY_DEBUG")
+OTHER_VARIABLES = ("COVEY_CACHE", "COVEY_DEBUG", "COVEY_API_KEYS", "COVEY_ADMIN_KEY")
 
 
 def cache_dir() -> Path:
@@ -20,6 +21,20 @@ def cache_dir() -> Path:
 def debug() -> bool:
     """COVEY_DEBUG=1: show tracebacks."""
     return os.environ.get("COVEY_DEBUG", "") not in ("", "0")
+
+
+@dataclass(frozen=True)
+class Secrets:
+    """What must stand neither on a command line, where others of the machine see it, nor in covey.toml."""
+
+    api_keys: tuple[str, ...] = field(default=(), repr=False)
+    admin_key: str | None = field(default=None, repr=False)
+
+
+def secrets() -> Secrets:
+    """COVEY_API_KEYS, separated by commas, and COVEY_ADMIN_KEY."""
+    keys = [key.strip() for key in os.environ.get("COVEY_API_KEYS", "").split(",")]
+    return Secrets(tuple(key for key in keys if key), os.environ.get("COVEY_ADMIN_KEY", "").strip() or None)
 
 
 def quiet_libraries() -> None:

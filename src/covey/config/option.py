@@ -42,7 +42,7 @@ class Option:
     name: str
     kind: Kind
     help: str
-    group: Literal["model", "engine", "sampling"]
+    group: Literal["model", "engine", "sampling", "server"]
     default: Any = None
     low: float | None = None
     high: float | None = None
@@ -85,6 +85,7 @@ class Option:
             "float": number,
             "bool": isinstance(value, bool),
             "str": isinstance(value, str) and (value in self.choices or not self.choices),
+            "names": isinstance(value, list) and all(isinstance(name, str) and name for name in value),
         }.get(self.kind, False)
         if right and number and self.low is not None and self.high is not None:
             right = self.low <= value <= self.high

@@ -15,12 +15,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from covey.config.catalogue import DEFAULT_TARGET, EngineConfig, all_options
+from covey.config.catalogue import DEFAULT_TARGET, EngineConfig, ServerConfig, all_options
 from covey.config.environment import OTHER_VARIABLES
 from covey.config.option import PREFIX, ConfigError, Option, unknown
 from covey.sampling_params import SamplingParams
 
 FILE_NAME = "covey.toml"
+TABLES = ("sampling", "server")
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class Settings:
     drafters: list[str] | None = None
     engine: EngineConfig = field(default_factory=EngineConfig)
     sampling: SamplingParams = field(default_factory=SamplingParams)
+    server: ServerConfig = field(default_factory=ServerConfig)
     sources: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -71,6 +73,7 @@ def _assemble(options: Mapping[str, Option], values: dict[str, Any], sources: di
             drafters=_drafter_names(values.get("drafters"), options["drafters"]),
             engine=EngineConfig(**group("engine")),
             sampling=SamplingParams(**group("sampling")),
+            server=ServerConfig(**group("server")),
             sources=sources,
         )
     except ValueError as error:
@@ -93,7 +96,7 @@ def _drafter_names(value: object, option: Option) -> list[str] | None:
 
 
 def _read_file(path: Path, options: Mapping[str, Option]) -> dict[str, object]:
-    """The settings of a covey.toml: engine settings, target and drafters at the top, the rest under [sampling]."""
+    """The settings of a covey.toml: engine settings, target and drafters at the top, the rest under [sampling] and [server]."""
     try:
         with path.open("rb") as stream:
             data = tomllib.load(stream)
@@ -101,19 +104,27 @@ def _read_file(path: Path, options: Mapping[str, Option]) -> dict[str, object]:
         raise ConfigError(f"config={str(path)!r}: {(error.strerror or str(error)).lower()}; give --config a file that exists") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: not valid TOML: {error}") from None
-    sampling = data.pop("sampling", {})
-    if not isinstance(sampling, dict):
-        raise ConfigError(f"{path}: sampling={sampling!r}: sampling must be a table, [sampling]")
-    for table, held, own in ((data, "at the top", False), (sampling, "under [sampling]", True)):
-        for name in table:
+    tables = {table: data.pop(table, {}) for table in TABLES}
+    for table, held in tables.items():
+        if not isinstance(held, dict):
+            raise ConfigError(f"{path}: {table}={held!r}: {table} must be a table, [{table}]")
+    found: dict[str, object] = {}
+    for table, held in {"": data, **tables}.items():
+        for name, value in held.items():
             if name not in options:
-                names = [n for n, option in options.items() if (option.group == "sampling") is own]
-                names += [] if own else ["sampling"]
+                names = [n for n, option in options.items() if _table(option) == table]
+                names += [] if table else TABLES
                 raise ConfigError(f"{path}: {unknown('key', name, names)}")
-            if (options[name].group == "sampling") is not own:
-                place = "at the top of the file" if own else "under [sampling]"
-                raise ConfigError(f"{path}: {name} stands {held}: put it {place}")
-    return {**data, **sampling}
+            if _table(options[name]) != table:
+                stands, place = f"under [{table}]" if table else "at the top", _table(options[name])
+                raise ConfigError(f"{path}: {name} stands {stands}: put it {f'under [{place}]' if place else 'at the top of the file'}")
+            found[name] = value
+    return found
+
+
+def _table(option: Option) -> str:
+    """The table of the file that a setting stands in; empty for the top."""
+    return option.group if option.group in TABLES else ""
 
 
 def _read_environment(env: Mapping[str, str], options: Mapping[str, Option]) -> dict[str, object]:

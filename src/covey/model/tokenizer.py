@@ -22,6 +22,7 @@ from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerBase
 
 from covey.errors import CoveyError, UnsupportedError
+from covey.model.literals import Literals
 from covey.tools import Tool, calls_tools, check_messages, for_template, format_of
 from covey.types import Message
 
@@ -67,7 +68,8 @@ class Tokenizer:
         return self._backend.decode(list(ids), skip_special_tokens=skip_special_tokens)
 
     def apply_chat(self, messages: list[Message], tools: Seq[Tool] = ()) -> list[int]:
-        """Token ids of a conversation, up to where the assistant's answer begins; tools are told to the model.
+        """Token ids of a conversation, up to where the assistant's answer begins; tools are told to the model. What messages and tools
+        hold is text, whatever it spells.
 
         Raises CoveyError for what the chat template refuses, and for tools and calls where it knows none.
         """
@@ -78,13 +80,20 @@ class Tokenizer:
         if described or calls_tools(messages):
             format_of(self.chat_template(bool(described)), self.name)
         try:
-            text: Any = self._wrapped.apply_chat_template(
-                for_template(messages), tools=described, tokenize=False, add_generation_prompt=True
-            )
-        except (TemplateError, TypeError, ValueError, KeyError) as error:  # templates also fail in their own Python filters
+            given = [for_template(messages), described]
+            hidden = self._literals.hide(given)
+            shown: Any
+            told: Any
+            shown, told = given if hidden is None else hidden.shown
+            text: Any = self._wrapped.apply_chat_template(shown, tools=told, tokenize=False, add_generation_prompt=True)
+        except (TemplateError, TypeError, ValueError, KeyError, RecursionError) as error:  # templates also fail in their own Python filters
             reason = " ".join(str(error).split())[:200]
             raise CoveyError(f"messages: the model's chat template refuses them ({reason}): change them") from error
-        return self.encode(text, add_special_tokens=False)
+        return self.encode(text, add_special_tokens=False) if hidden is None else hidden.encode(text)
+
+    @cached_property
+    def _literals(self) -> Literals:
+        return Literals(self._backend, {t.content: i for i, t in self._wrapped.added_tokens_decoder.items() if t.special})
 
     def chat_template(self, with_tools: bool = False) -> str:
         """The text of the chat template; some models have one of its own for tools. Empty where there is none."""

@@ -1,0 +1,47 @@
+"""`covey serve`: the server, with the settings of a file, the environment and the command line.
+
+covey serve --port 8000
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+
+from covey.cli import startup
+from covey.config import Settings, secrets
+from covey.errors import CoveyError
+
+
+def serve(*, settings: Settings) -> None:
+    """Serve a model to OpenAI's clients over HTTP. What requests leave out is taken from the sampling settings."""
+    from covey.server.keys import Keys
+
+    keys = Keys.read(settings.server, secrets())  # before anything that takes its time
+    try:
+        from covey.server.serve import Server
+    except ImportError as error:
+        raise CoveyError(f"covey serve needs the package {error.name}: pip install 'covey[server]'") from None
+    targets = settings.server.targets
+    if targets and "target" in settings.sources:
+        raise CoveyError(f"target={settings.target!r}: models names the targets already; leave one of the two out")
+    llm = startup.open_async(settings, quiet=True, targets=targets)
+    _log_to_stderr()
+    try:
+        server = Server(llm, settings.server, settings.sampling, keys)
+    except CoveyError:
+        llm.close()
+        raise
+    asyncio.run(server.run())
+
+
+def _log_to_stderr() -> None:
+    """A line for each request and each event worth one, and whatever goes wrong in the engine."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    for name, level in (("covey", logging.WARNING), ("covey.server", logging.INFO), ("uvicorn", logging.WARNING)):
+        logging.getLogger(name).setLevel(level)
+    for name in ("covey", "uvicorn"):
+        logging.getLogger(name).addHandler(handler)
+        logging.getLogger(name).propagate = False

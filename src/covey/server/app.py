@@ -1,0 +1,56 @@
+"""Puts the server together: the service, the door, the endpoints.
+
+The one place that knows all the parts of the server; knows nothing of ports, signals or settings files.
+
+    app = create_app(llm, ServerConfig(), SamplingParams(), Keys({}))
+"""
+
+from __future__ import annotations
+
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse, Response
+
+import covey
+from covey.config import ServerConfig
+from covey.llm import AsyncLLM
+from covey.sampling_params import SamplingParams
+from covey.server import about, chat, completions, errors, openapi
+from covey.server.guard import Guard
+from covey.server.keys import Keys
+from covey.server.origins import Origins
+from covey.server.service import Service
+
+_DESCRIPTION = "Answers from large language models, drafted by small ones. The interface is OpenAI's."
+
+
+def create_app(llm: AsyncLLM, config: ServerConfig, defaults: SamplingParams, keys: Keys) -> FastAPI:
+    """An ASGI application. Made within the event loop that serves it. `app.state.service.close()` ends it; llm stays open."""
+    service = Service(llm, config, defaults, keys)
+    # No pages of documentation: they load scripts from elsewhere.
+    api = FastAPI(
+        title="covey",
+        version=covey.__version__,
+        description=_DESCRIPTION,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        redirect_slashes=False,
+    )
+    api.state.service = service
+    for part in (chat, completions, about):
+        api.include_router(part.router)
+    api.add_api_route("/openapi.json", _document, include_in_schema=False, response_model=None)
+    errors.install(api)
+    api.add_middleware(
+        Guard,
+        keys=keys,
+        origins=Origins.of(config),
+        max_header_bytes=config.max_header_bytes,
+        max_body_bytes=config.max_body_bytes,
+        metrics=service.metrics,
+    )
+    return api
+
+
+async def _document(request: Request) -> Response:
+    return JSONResponse(openapi.document(request.app))

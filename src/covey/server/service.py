@@ -1,0 +1,74 @@
+"""What all endpoints share: the engines' front, gates, limits, threads for texts, metrics.
+
+Knows its parts; knows nothing of HTTP.
+
+    service = Service(llm, config, defaults, keys); service.gates["smollm2"].enter("key-1", 1)
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from covey.config import ServerConfig
+from covey.control import Goodput
+from covey.cost import Costs
+from covey.engine.engine import Engine
+from covey.llm import AsyncLLM
+from covey.sampling_params import SamplingParams
+from covey.server.errors import ApiError
+from covey.server.gate import Gate
+from covey.server.keys import Keys
+from covey.server.lifecycle import Lifecycle
+from covey.server.metrics import Metrics
+from covey.server.speed import Speed
+
+_TEXT_THREADS = 2
+_AHEAD = 1  # completions let in beyond what the engine runs, so that a place that is given back is taken in the next step
+
+
+class Service:
+    """See the module. Belongs to one event loop. llm is the caller's, who closes it."""
+
+    def __init__(self, llm: AsyncLLM, config: ServerConfig, defaults: SamplingParams, keys: Keys) -> None:
+        self.llm, self.config, self.defaults, self.keys = llm, config, defaults, keys
+        self.texts = ThreadPoolExecutor(_TEXT_THREADS, thread_name_prefix="covey-texts")
+        self.gates = {target: Gate(llm.config.max_num_seqs + _AHEAD, config.queue_size) for target in llm.targets}
+        self.lifecycle = Lifecycle(self.gates, config.watchdog_seconds)
+        self.metrics = Metrics()
+        self.metrics.watch_readiness(lambda: self.lifecycle.why_not_ready() is None)
+        for target in llm.targets:
+            self._watch(target)
+        self.created = int(time.time())
+        self._stop_observing = [llm.observe(self.metrics.observe), llm.observe(self.lifecycle.observe)]
+
+    def target(self, name: str | None) -> str:
+        """The target that a request means. Raises ApiError 404, with the names, for none."""
+        names = self.llm.targets
+        if name is None and len(names) == 1:
+            return names[0]
+        if name not in names:
+            said = "model is not given" if name is None else f"model={name[:100]!r}: no such model"
+            raise ApiError(404, f"{said}; name one of {', '.join(names)}", param="model", code="model_not_found")
+        return name
+
+    def close(self) -> None:
+        for stop in self._stop_observing:
+            stop()
+        self.texts.shutdown(wait=False, cancel_futures=True)
+
+    def _watch(self, target: str) -> None:
+        served, gate = self.llm.served(target), self.gates[target]
+        scheduler = served.engine.scheduler
+        gauges: dict[str, Callable[[], float]] = {
+            "num_requests_running": lambda: len(scheduler.running),
+            "num_requests_waiting": lambda: gate.waiting + len(scheduler.waiting),
+            "kv_cache_usage_perc": lambda: 1 - served.target.rows.num_available / max(1, served.target.rows.num_blocks),
+            "engine_last_step_age_seconds": lambda: self.lifecycle.age(target),
+        }
+        self.metrics.add_target(target, Speed(lambda: _costs(served.engine)), gauges)
+
+
+def _costs(engine: Engine) -> Costs | None:
+    return engine.controller.costs if isinstance(engine.controller, Goodput) else None
