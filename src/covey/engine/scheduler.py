@@ -10,15 +10,16 @@ from __future__ import annotations
 from collections import deque
 
 from covey.engine.generation import Generation
-from covey.pipeline import Serial
+from covey.pipeline import Pipeline
 from covey.rows import BLOCK_SIZE
 from covey.types import Draft, Work
 
 
 class Scheduler:
-    """First come, first served. A step holds every running sequence and at most `prefill_chunk` prompt tokens."""
+    """First come, first served. A step holds every running sequence that the pipeline does not hold, and at most `prefill_chunk` prompt
+    tokens."""
 
-    def __init__(self, pipeline: Serial, max_num_seqs: int, prefill_chunk: int) -> None:
+    def __init__(self, pipeline: Pipeline, max_num_seqs: int, prefill_chunk: int) -> None:
         self.pipeline = pipeline
         self.max_num_seqs, self.prefill_chunk = max_num_seqs, prefill_chunk
         self.waiting: deque[Generation] = deque()
@@ -34,9 +35,9 @@ class Scheduler:
         works: list[Work] = []
         budget = self.prefill_chunk
         for generation in list(self.running):
-            if generation not in self.running:
-                continue  # preempted by an older one just now
             sequence = generation.sequence
+            if generation not in self.running or sequence.id in self.pipeline.held:
+                continue  # preempted by an older one just now; or its draft is under way
             start = self.pipeline.target.rows[sequence.id].length
             missing = len(sequence.tokens) - start
             count = missing if missing == 1 else min(missing, budget)

@@ -12,7 +12,6 @@ import itertools
 import secrets
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 from covey import noise
 from covey.config import EngineConfig
@@ -22,9 +21,9 @@ from covey.engine.generation import Event, Generation
 from covey.engine.text import OutputText
 from covey.errors import CoveyError
 from covey.model.tokenizer import TextStream
-from covey.pipeline import Serial
+from covey.pipeline import Pipeline
 from covey.sampling_params import SamplingParams
-from covey.types import Drafter, Prompt, Sequence
+from covey.types import Prompt, Sequence
 
 _numbers = itertools.count()  # sequences and requests are told apart by them, whatever target they are for
 
@@ -44,12 +43,10 @@ def kind_of_work(prompt: Prompt, params: SamplingParams) -> str:
 class Served:
     """A target under the name that requests call it by."""
 
-    def __init__(self, name: str, target: Any, drafter: Drafter | None, max_model_len: int, config: EngineConfig) -> None:
-        self.name, self.target, self.drafter, self.max_model_len = name, target, drafter, max_model_len
-        self.tokenizer = target.tokenizer
-        self.engine = Engine(Serial(target, drafter), FixedLength(0), config.max_num_seqs, config.prefill_chunk)
-        if drafter is not None:
-            self.engine.observers.append(drafter.observe)
+    def __init__(self, name: str, pipeline: Pipeline, max_model_len: int, config: EngineConfig) -> None:
+        self.name, self.target, self.drafter, self.max_model_len = name, pipeline.target, pipeline.drafter, max_model_len
+        self.tokenizer = self.target.tokenizer
+        self.engine = Engine(pipeline, FixedLength(0), config.max_num_seqs, config.prefill_chunk)
 
     def encode(self, prompt: Prompt) -> list[int]:
         """Token ids of a prompt: text, token ids, or chat messages. Raises CoveyError when it does not fit the target."""
