@@ -127,22 +127,22 @@ class Overlapped:
         """Block until the manner says that there is enough for a pass."""
         while True:
             self.pool.absorb()
-            self._feed(len(self.pool))
             if self.desk.hung:
                 self.pool.release()
-            self.pool.absorb()  # what was done here is there already
             if self.pool.full or self.manner.enough(self.pool.num_ready, len(self.pool), plain):
                 return
-            self.desk.wait(lambda: self.pool.news)
+            if not self._feed(len(self.pool)):
+                self.desk.wait(lambda: self.pool.news)
 
-    def _feed(self, drafting: int) -> None:
-        """Give the drafter its next group. drafting: how many sequences draft."""
+    def _feed(self, drafting: int) -> bool:
+        """Give the drafter its next group; whether there was one. drafting: how many sequences draft."""
         group = self.pool.group(self.manner.share(drafting))
         if group:
             ticket = Proposal([held.work.sequence.id for held in group], [held.planned for held in group], self.target.vocab_size)
             for held in group:
                 held.ticket = ticket
             self.manner.ask(self.desk, lambda: self.desk.propose(ticket))
+        return bool(group)
 
     def _go_ahead(self, ready: Ready, works: list[Work]) -> None:
         """Have the drafter go on from what is sent, as far as another draft of the same length can be of use."""
