@@ -168,7 +168,7 @@ class Overlapped:
         if self._last is not None:
             (outcome, seconds), self._last = self._last, None
             works, ready = outcome.works, outcome.ready
-            steady = self._steady and all(work.complete and work.count == 1 for work in works)
+            steady = self._steady and None not in outcome.verdicts and all(work.count == 1 for work in works)
             self.chooser.measured(Measured(len(works), self._tokens, seconds, ready.draft_seconds, outcome.verify_seconds, steady))
         self._tokens, self._steady = 0, True
 
