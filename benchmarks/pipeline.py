@@ -75,9 +75,8 @@ class Fate:
     """Whether the ahead-guess of each round holds: a round is LENGTH + 1 positions, after a prompt of one token."""
 
     def __init__(self, chance: float) -> None:
-        self.chance = chance
-        chooser = random.Random(4)
-        self.holds = [chooser.random() < chance for _ in range(4096)]
+        # Spread evenly, so that any stretch of rounds has its share.
+        self.holds = [int((number + 1) * chance) > int(number * chance) for number in range(4096)]
 
     def guess(self, position: int) -> int:
         """What the drafter guesses: always right, but for the last token of a round that is fated otherwise."""
@@ -303,7 +302,7 @@ def main() -> None:
     parser.add_argument("--plot", type=Path)
     parser.add_argument("--chance", type=float, default=0.7, help="A, of the ahead-guess")
     parser.add_argument("--longest", type=float, default=0.06, help="seconds of the longer of the two steps")
-    parser.add_argument("--rounds", type=int, default=16)
+    parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--processes", type=int, default=4, help="cells that are measured at a time: they sleep most of it")
     parser.add_argument("--minutes", type=float, default=1.0, help="of soak, half of it overlapped and half auto")
     given = parser.parse_args()

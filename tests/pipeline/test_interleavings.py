@@ -1,4 +1,4 @@
-"""Whatever the order in which drafts and verdicts come, whoever is aborted, preempted or fails: the text of plain decoding, and nothing left.
+"""Whatever the order in which drafts and verdicts come, whoever is aborted or fails: the text of plain decoding, and nothing left over.
 
 One seed is one interleaving of drafter and target, in all manners and from one to the other."""
 

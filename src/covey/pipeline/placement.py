@@ -26,6 +26,7 @@ class Placement:
     def enter(self) -> None:
         """Called once, in the drafter's thread."""
         if self.threads is not None:
+            torch.get_num_threads()  # the first question a thread asks sets its count to the common one: it must not come after
             torch.set_num_threads(self.threads)
 
     @staticmethod
