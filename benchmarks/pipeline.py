@@ -40,6 +40,7 @@ LENGTH = 8
 RATIOS = (0.25, 0.5, 1.0, 2.0, 4.0)
 COUNTS = (1, 2, 4, 8, 16)
 SHARES = (0.95, 0.5, 0.05)
+_AUTO_ROUNDS = 60  # of which it tries things out for 39
 _SHOWN = ("ratio", "count", "share", "chance", "best", "reached", "reached_of_times_taken", "auto_reached", "auto_kept")
 SMURFS = {"OPT-13B": 0.34, "Llama2-70B": 0.55}  # gain of its pipeline at batch 16, as reported (SC'25)
 
@@ -107,7 +108,7 @@ class TimedDrafter(Drafter):
     """Guesses as fate has it, and takes its time; ahead, a step at a time."""
 
     name = "timed"
-    drafts_ahead = True  # type: ignore[assignment]
+    drafts_ahead = True
 
     def __init__(self, times: Times, fate: Fate) -> None:
         self.times, self.fate = times, fate
@@ -197,7 +198,7 @@ def measure(cell: Cell, rounds: int) -> dict[str, Any]:
     ideals = cell.ideals()
     manners: dict[str, Manner] = {"serial": Here(), "ahead": Ahead(), "halves": Halves()}
     runs = {name: run(cell, manners[name], rounds) for name in ideals}
-    runs["auto"] = run(cell, None, 4 * rounds)
+    runs["auto"] = run(cell, None, _AUTO_ROUNDS)
     best = min(ideals, key=lambda name: ideals[name])
     chosen = list(runs["auto"].kept.values())[-1]
     return {
@@ -301,9 +302,9 @@ def main() -> None:
     parser.add_argument("--output", type=Path)
     parser.add_argument("--plot", type=Path)
     parser.add_argument("--chance", type=float, default=0.7, help="A, of the ahead-guess")
-    parser.add_argument("--longest", type=float, default=0.06, help="seconds of the longer of the two steps")
-    parser.add_argument("--rounds", type=int, default=20)
-    parser.add_argument("--processes", type=int, default=4, help="cells that are measured at a time: they sleep most of it")
+    parser.add_argument("--longest", type=float, default=0.3, help="seconds of the longer of the two steps")
+    parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--processes", type=int, default=12, help="cells that are measured at a time: they sleep most of it")
     parser.add_argument("--minutes", type=float, default=1.0, help="of soak, half of it overlapped and half auto")
     given = parser.parse_args()
     logging.disable(logging.WARNING)

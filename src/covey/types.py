@@ -249,17 +249,13 @@ class Drafter(Protocol):
 
     serves_several says that it may be bound to several targets, one after another, and then drafts for the sequences of
     all of them; sequence.target tells whose. wants_hidden asks the target for its hidden states; a drafter must be able to do
-    without those that it was not given.
+    without those that it was not given. drafts_ahead says that `propose_ahead` may be asked.
     """
 
     name: str = "drafter"
     serves_several: bool = False
     wants_hidden: bool = False
-
-    @property
-    def drafts_ahead(self) -> bool:
-        """Whether `propose_ahead` may be asked."""
-        return False
+    drafts_ahead: bool = False
 
     @property
     def bytes_per_token(self) -> int:

@@ -89,6 +89,8 @@ class CollectiveDrafter(Drafter):
             for member in self.members:
                 member.tell_likely(election.wants_likely)
             self.voting = Lockstep(self.members, self.ledger, election, thrifty, clock)
+        # After a vote on whole drafts a member would go on from its own, not from the one that was sent.
+        self.drafts_ahead = vote != "sequence" and any(member.guesser is not None for member in self.members)
 
     @property
     def bytes_per_token(self) -> int:
@@ -153,11 +155,6 @@ class CollectiveDrafter(Drafter):
         drafts = [self._open(sequence, length) for sequence, length in zip(sequences, lengths, strict=True)]
         self.voting.vote(drafts)
         return [self.ledger.finished(draft, self.name) for draft in drafts]
-
-    @property
-    def drafts_ahead(self) -> bool:
-        """A vote in lockstep can go on; one on whole drafts cannot: a member goes on from its own draft, not from the one that was sent."""
-        return isinstance(self.voting, Lockstep) and any(member.guesser is not None for member in self.members)
 
     def propose_ahead(self, sequences: list[Sequence], sent: list[int], lengths: list[int]) -> list[Draft]:
         assert isinstance(self.voting, Lockstep)

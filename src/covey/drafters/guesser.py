@@ -127,6 +127,7 @@ class Guesser(Drafter):
     for a mixture.
     """
 
+    drafts_ahead = True
     min_survival = 0.0
     tells_likely = False
 
@@ -168,10 +169,6 @@ class Guesser(Drafter):
 
     def propose(self, sequences: list[Sequence], lengths: list[int]) -> list[Draft]:
         return self._written([self.open(sequence, length) for sequence, length in zip(sequences, lengths, strict=True)])
-
-    @property
-    def drafts_ahead(self) -> bool:
-        return True
 
     def propose_ahead(self, sequences: list[Sequence], sent: list[int], lengths: list[int]) -> list[Draft]:
         """The last draft goes on: its token after those that were sent is what it guesses the target's own to be."""
