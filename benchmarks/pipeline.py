@@ -73,16 +73,15 @@ def token_at(position: int) -> int:
 
 
 class Fate:
-    """Whether the ahead-guess of each round holds: a round is LENGTH + 1 positions, after a prompt of one token."""
+    """Whether the guess that a group's drafts are continued from holds: for all of the group, and evenly spread, so that any stretch of
+    rounds has its share."""
 
     def __init__(self, chance: float) -> None:
-        # Spread evenly, so that any stretch of rounds has its share.
-        self.holds = [int((number + 1) * chance) > int(number * chance) for number in range(4096)]
+        self.chance, self.number, self.holds = chance, 0, True
 
-    def guess(self, position: int) -> int:
-        """What the drafter guesses: always right, but for the last token of a round that is fated otherwise."""
-        round_, place = divmod(position - 1, LENGTH + 1)
-        return token_at(position) + (place == LENGTH and not self.holds[round_])
+    def draw(self) -> None:
+        self.number += 1
+        self.holds = int(self.number * self.chance) > int((self.number - 1) * self.chance)
 
 
 class TimedTarget(ToyTarget):
@@ -119,12 +118,19 @@ class TimedDrafter(Drafter):
 
     def propose_ahead(self, sequences: list[Sequence], sent: list[int], lengths: list[int]) -> list[Draft]:
         self.times.wait(len(sequences), 1 / LENGTH)
-        supposed = [[self.fate.guess(len(s.tokens) + i) for i in range(count + 1)] for s, count in zip(sequences, sent, strict=True)]
+        if lengths[0] == 1:
+            self.fate.draw()
+        supposed = [self._supposed(s, count) for s, count in zip(sequences, sent, strict=True)]
         return [self._draft(s, before, length) for s, before, length in zip(sequences, supposed, lengths, strict=True)]
+
+    def _supposed(self, sequence: Sequence, sent: int) -> list[int]:
+        """What was sent, which is right, and the guess of the token after it, which fate decides."""
+        tokens = [token_at(len(sequence.tokens) + place) for place in range(sent + 1)]
+        return tokens if self.fate.holds else [*tokens[:-1], tokens[-1] + 1]
 
     def _draft(self, sequence: Sequence, before: list[int], length: int) -> Draft:
         start = len(sequence.tokens) + len(before)
-        tokens = tuple(self.fate.guess(start + place) for place in range(length))
+        tokens = tuple(token_at(start + place) for place in range(length))
         return Draft(start, prefix_id_after(sequence.prefix_id, before), tokens, (1.0,) * length, self.name)
 
 

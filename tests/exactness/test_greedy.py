@@ -1,7 +1,8 @@
 """Greedy speculative text equals transformers' own greedy `generate`, token for token, whatever drafts.
 
 The quick matrix pairs every family with every drafter, and spreads dtype, batch size, prefill chunk, draft length and pipeline
-so that every two values of any two of them meet; `--slow` runs the full product.
+so that every two values of any two of them meet; `--slow` runs the full product, each
+batch size and chunk with one pipeline.
 """
 
 from __future__ import annotations
@@ -123,7 +124,7 @@ def test_greedy_text_is_that_of_transformers(case, tiny, reference):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("case", PRODUCT, ids=lambda c: "-".join(map(str, c)))
+@pytest.mark.parametrize("case", [c for c in PRODUCT if c[6] == PIPELINES[(c[3] + c[4]) % 2]], ids=lambda c: "-".join(map(str, c)))
 def test_greedy_text_is_that_of_transformers_full_product(case, tiny, reference):
     check(case, tiny, reference)
 

@@ -146,13 +146,17 @@ class Desk:
             ticket.done = True
 
     def go_ahead(self, ticket: Ahead) -> None:
-        """The job of drafting ahead: a token at a time, so that it ends soon after a verdict says that it is in vain."""
+        """The job of drafting ahead: a token at a time, so that it ends soon after a verdict says that any of it is in vain."""
         began = time.perf_counter()
         try:
             under_way = list(zip(ticket.ids, ticket.sent, ticket.lengths, strict=True))
             for length in range(1, max(ticket.lengths) + 1):
-                under_way = [each for each in under_way if each[2] >= length and ticket.wanted(each[0])]
+                under_way = [each for each in under_way if each[2] >= length]
                 if not under_way or self.guard.rests:
+                    break
+                if not all(ticket.came_true(number) for number in ticket.ids):
+                    for number, _, _ in under_way:
+                        ticket.results.pop(number, None)
                     break
                 copies, sent = [self._copies[number] for number, _, _ in under_way], [sent for _, sent, _ in under_way]
                 drafts = self.guard.propose_ahead(copies, sent, [length] * len(copies), ticket.vocab_size)

@@ -34,17 +34,15 @@ class Proposal(Ticket):
 class Ahead(Ticket):
     """Drafts for texts as they will stand if what is being verified is right. sent: how much of each last draft went out.
 
-    came, by the engine: where each text stands now that its verdict is there. gone, by the engine: texts that did not come true.
+    came, by the engine: where each text stands now that its verdict is there. gone, by the engine: texts that did not come true. The
+    others are not gone on with either, then: to finish them first would keep those waiting that must be drafted for anew.
     """
 
     sent: list[int] = field(default_factory=list)
     came: dict[int, tuple[int, int]] = field(default_factory=dict)
     gone: set[int] = field(default_factory=set)
 
-    def wanted(self, number: int) -> bool:
-        """Whether it is worth going on with a sequence: its verdict is not there yet, or says what was supposed."""
-        found = self.results.get(number)
-        if number in self.gone:
-            return False
-        came = self.came.get(number)
-        return came is None or found is None or came == (found.start, found.prefix_id)
+    def came_true(self, number: int) -> bool:
+        """Whether what was supposed of a text may still be so, or is."""
+        found, came = self.results.get(number), self.came.get(number)
+        return number not in self.gone and (came is None or found is None or came == (found.start, found.prefix_id))
