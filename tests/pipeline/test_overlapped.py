@@ -104,6 +104,21 @@ def test_a_drafter_that_hangs_is_never_called_again_and_named_at_the_end(plain, 
     assert faults.late == 1
 
 
+def test_a_hang_is_found_while_others_decode_plainly():
+    stuck, ended = Stuck(1), []
+    with overlapped(Repeating(stuck), drafter_timeout=0.05) as llm:
+        to = llm.served()
+        for name, tokens, speculation in (("drafted for", 10, {}), ("plain", 2000, {"num_tokens": 0})):
+            params = SamplingParams(max_tokens=tokens, ignore_eos=True, speculation=speculation)
+            listen = lambda event, name=name: event.finish_reason and ended.append(name)  # noqa: E731
+            to.engine.add(to.generations(to.encode("the birds"), params, listen)[0])
+        while not ended:
+            to.engine.step()
+        assert ended == ["drafted for"]
+        to.engine.end_all("abort")
+    stuck.release.set()
+
+
 def test_a_drafter_that_raises_is_dropped_and_counted(plain, caplog):
     drafter = Repeating(fail)
     with overlapped(drafter) as llm:

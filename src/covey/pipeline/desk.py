@@ -73,13 +73,13 @@ class Desk:
     def post(self, job: Job) -> None:
         """Have a job done in the drafter's thread, after what was said before."""
         self._hand_over = self.post
-        if not self._hung_now():
+        if not self.check():
             self.lane.submit(self._with_notes(job))
 
     def do(self, job: Job) -> None:
         """Have a job done in the calling thread, after what was said before. A hang in it cannot be cut."""
         self._hand_over = self.do
-        if not self._hung_now() and not self.lane.run_here(self._with_notes(job), self.patience):
+        if not self.check() and not self.lane.run_here(self._with_notes(job), self.patience):
             self._quarantine()
 
     def wait(self, done: Callable[[], bool]) -> None:
@@ -114,7 +114,8 @@ class Desk:
 
         return whole
 
-    def _hung_now(self) -> bool:
+    def check(self) -> bool:
+        """Whether the drafter hangs, as of now: a wait finds that out, but there may be none while others decode plainly."""
         if not self.hung and self.lane.overdue(self.patience):
             self._quarantine()
         if self.hung:

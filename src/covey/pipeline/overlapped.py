@@ -127,7 +127,7 @@ class Overlapped:
         """Block until the manner says that there is enough for a pass."""
         while True:
             self.pool.absorb()
-            if self.desk.hung:
+            if self.desk.check():
                 self.pool.release()
             if self.pool.full or self.manner.enough(self.pool.num_ready, len(self.pool), plain):
                 return
