@@ -40,7 +40,7 @@ LENGTH = 8
 RATIOS = (0.25, 0.5, 1.0, 2.0, 4.0)
 COUNTS = (1, 2, 4, 8, 16)
 SHARES = (0.95, 0.5, 0.05)
-_AUTO_ROUNDS = 60  # of which it tries things out for 39
+_AUTO_ROUNDS = 56  # of which it tries things out for 39
 _SHOWN = ("ratio", "count", "share", "chance", "best", "reached", "reached_of_times_taken", "auto_reached", "auto_kept")
 SMURFS = {"OPT-13B": 0.34, "Llama2-70B": 0.55}  # gain of its pipeline at batch 16, as reported (SC'25)
 
@@ -187,13 +187,13 @@ def run(cell: Cell, manner: Manner | None, rounds: int) -> Run:
         pipeline = llm.served().engine.pipeline
         if manner is not None:
             pipeline.chooser = Always(manner)  # type: ignore[attr-defined]
-        ends: list[tuple[float, int]] = []
-        llm.observe(lambda happened: ends.append((time.perf_counter(), len(happened.tokens))))
+        steps: dict[int, tuple[float, int]] = {}  # when each ended, and its tokens
+        llm.observe(lambda h: steps.update({h.step: (time.perf_counter(), steps.get(h.step, (0.0, 0))[1] + len(h.tokens))}))
         params = SamplingParams(max_tokens=rounds * (LENGTH + 1), ignore_eos=True)
         done = llm.generate([[token_at(0)]] * cell.count, params, progress=False)
         assert all(c.token_ids == [token_at(1 + i) for i in range(len(c.token_ids))] for c in done), "another text"
         kept = dict(pipeline.chooser.kept) if manner is None else {}  # type: ignore[attr-defined]
-    ends = ends[: -cell.count] if cell.count > 1 else ends  # the last group has nobody to take turns with
+    ends = list(steps.values())[: -1 if cell.count > 1 else None]  # the last group has nobody to take turns with
     first = len(ends) * 2 // 3 if manner is None else len(ends) // 4
     tokens = sum(count for _, count in ends[first + 1 :])
     seconds = (ends[-1][0] - ends[first][0]) / (tokens / (LENGTH + 1) / cell.count)
@@ -308,7 +308,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path)
     parser.add_argument("--plot", type=Path)
     parser.add_argument("--chance", type=float, default=0.7, help="A, of the ahead-guess")
-    parser.add_argument("--longest", type=float, default=0.3, help="seconds of the longer of the two steps")
+    parser.add_argument("--longest", type=float, default=0.25, help="seconds of the longer of the two steps")
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--processes", type=int, default=12, help="cells that are measured at a time: they sleep most of it")
     parser.add_argument("--minutes", type=float, default=1.0, help="of soak, half of it overlapped and half auto")
