@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Sequence as Seq
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from covey.sampling_params import SamplingParams
@@ -20,6 +20,13 @@ Prompt = str | list[int] | list[Message]
 
 _HASH_MODULUS = (1 << 61) - 1
 _HASH_BASE = 0x1F3D5B79A2C4E68D % _HASH_MODULUS
+
+
+def prefix_id_after(prefix_id: int, tokens: Seq[int]) -> int:
+    """The rolling hash of a text that goes on with these tokens."""
+    for token in tokens:
+        prefix_id = (prefix_id * _HASH_BASE + token + 1) % _HASH_MODULUS
+    return prefix_id
 
 
 @dataclass(frozen=True)
@@ -95,9 +102,12 @@ class Sequence:
 
     def commit(self, tokens: Seq[int]) -> None:
         """Append tokens that the target decided on."""
-        for token in tokens:
-            self.prefix_id = (self.prefix_id * _HASH_BASE + token + 1) % _HASH_MODULUS
+        self.prefix_id = prefix_id_after(self.prefix_id, tokens)
         self.tokens.extend(tokens)
+
+    def copy(self) -> Sequence:
+        """The same text at this moment, to be read while this one grows; prompt and parameters are shared."""
+        return replace(self, tokens=list(self.tokens))
 
     @property
     def max_draft_tokens(self) -> int:
@@ -170,8 +180,11 @@ class Round:
     draft, which begins with what was sent; survival is that of all of it. gain, cost and reason are the controller's: the
     drafted tokens that it expected to be accepted, the seconds that it expected them to add to the step, and why it sent so
     many. The step_* fields describe the whole step and are equal for all its rounds: sequences and tokens in the target's
-    pass, and the seconds of drafting, verifying and everything else. votes, records and asked: see Draft. cached, told in a
-    sequence's first round alone, is how many positions of its prompt had been read before, for another sequence.
+    pass, and the seconds of drafting, verifying and everything else. Of the seconds of drafting step_overlap_seconds passed while
+    the target did something else, so that a step lasts draft - overlap + verify + other. pipeline is how drafting and verifying took
+    turns. pool: sequences whose drafts were ready, or being written, when the pass began, its own not among them; pool_limit: so
+    many ready ones at most, drafters pause there. votes, records and asked: see Draft. cached, told in a sequence's first round alone,
+    is how many positions of its prompt had been read before, for another sequence.
     """
 
     step: int
@@ -201,6 +214,10 @@ class Round:
     cost: float = 0.0
     reason: str = ""
     cached: int = 0
+    step_overlap_seconds: float = 0.0
+    pipeline: str = "serial"
+    pool: int = 0
+    pool_limit: int = 0
 
     @property
     def fed(self) -> int:
@@ -256,12 +273,13 @@ class Drafter(Protocol):
 
     serves_several says that it may be bound to several targets, one after another, and then drafts for the sequences of
     all of them; sequence.target tells whose. wants_hidden asks the target for its hidden states; a drafter must be able to do
-    without those that it was not given.
+    without those that it was not given. drafts_ahead says that `propose_ahead` may be asked.
     """
 
     name: str = "drafter"
     serves_several: bool = False
     wants_hidden: bool = False
+    drafts_ahead: bool = False
 
     @property
     def bytes_per_token(self) -> int:
@@ -289,6 +307,16 @@ class Drafter(Protocol):
 
     def propose(self, sequences: list[Sequence], lengths: list[int]) -> list[Draft]:
         """One draft for each sequence, of at most the given length (at least 1); shorter or empty is fine."""
+        raise NotImplementedError
+
+    def propose_ahead(self, sequences: list[Sequence], sent: list[int], lengths: list[int]) -> list[Draft]:
+        """Go on while the target verifies: sent[i] tokens of the last draft of sequences[i] are on their way.
+
+        Suppose that these are accepted, and that the token after them is your own next guess; return the draft that begins after that
+        token, of at most the given length, with start and prefix_id of the text so supposed, and survival if the text comes true. May
+        be called again, with greater lengths, before `commit` says what came. Where the text came true the next draft to be
+        verified is a beginning of this one, and `propose` is not called.
+        """
         raise NotImplementedError
 
     def heed(self, floor: float | None) -> None:

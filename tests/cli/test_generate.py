@@ -63,6 +63,9 @@ def test_every_option_reaches_the_engine_and_the_request(tmp_path: Path) -> None
     given = {
         "num-speculative-tokens": "2",
         "controller": "fixed",
+        "pipeline": "overlapped",
+        "drafter-threads": "1",
+        "drafter-timeout": "30",
         "dtype": "float64",
         "device": "cpu",
         "max-num-seqs": "2",
@@ -94,6 +97,7 @@ def test_every_option_reaches_the_engine_and_the_request(tmp_path: Path) -> None
     options = [part for name, value in given.items() for part in (f"--{name}", value)]
     run("generate", "the birds", *TOY, *options, "--ignore-eos", "--no-compile", "--no-prefix-reuse")
     rounds = [json.loads(line) for line in (tmp_path / "trace.jsonl").read_text().splitlines()]
+    assert {r["pool_limit"] for r in rounds} == {2}
     assert max(r["prefilled"] for r in rounds) <= 4
     assert max(r["planned"] for r in rounds) == 1
     assert sum(len(r["tokens"]) for r in rounds) == 12

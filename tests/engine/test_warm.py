@@ -250,7 +250,7 @@ def test_whatever_comes_every_start_has_one_stop_and_every_block_comes_back(even
         while served.engine.busy:
             served.engine.step()
         assert sum(event.finish_reason is not None for event in ended) == len(alive)
-        assert served.engine.pipeline._failures == 0
+        assert served.engine.pipeline.faults.failures == 0
         assert nothing_left(llm)
     assert books.started == books.stopped
 

@@ -53,11 +53,12 @@ def outcome(completions):
     return [(c.token_ids, c.text, c.finish_reason, [x.token for x in c.logprobs] if c.logprobs else None) for c in completions]
 
 
-def both(target, drafter, params, prompts, lengths="fixed-5", **options):
+def both(target, drafter, params, prompts, lengths="fixed-5", pipeline="serial", **options):
     """What plain and speculative decoding give, and the statistics of the latter."""
     results = []
     for drafters in ([], [drafter]):
-        with LLM(target, drafters=drafters, max_num_seqs=3, num_speculative_tokens=8, prefill_chunk=16, **options) as llm:
+        sizes = {"max_num_seqs": 3, "num_speculative_tokens": 8, "prefill_chunk": 16}
+        with LLM(target, drafters=drafters, pipeline=pipeline, **sizes, **options) as llm:
             llm.served().engine.controller = controller(lengths)
             results.append(llm.generate(prompts, params, progress=False))
     return results
@@ -65,13 +66,14 @@ def both(target, drafter, params, prompts, lengths="fixed-5", **options):
 
 @pytest.mark.parametrize("option", OPTIONS)
 @pytest.mark.parametrize(
-    ("drafter", "lengths"),
+    ("drafter", "lengths", "pipeline"),
     [
-        *((name, "fixed-5") for name in ("model", "suffix", "corpus", "self", "collective", "mixture", "wrong", "often right")),
-        *((name, "random") for name in ("model", "self", "mixture")),
+        *((name, "fixed-5", "serial") for name in ("model", "suffix", "corpus", "self", "collective", "mixture", "wrong", "often right")),
+        *((name, "random", "serial") for name in ("model", "self", "mixture")),
+        *((name, "fixed-5", "overlapped") for name in ("model", "self", "mixture")),
     ],
 )
-def test_speculative_equals_plain_with_the_same_seed(option, drafter, lengths, tiny):
+def test_speculative_equals_plain_with_the_same_seed(option, drafter, lengths, pipeline, tiny):
     """A real model (random Llama, float64), whose drafter is another one or knows the answer."""
     path = str(tiny("llama"))
     params = SamplingParams(max_tokens=32, seed=11, **OPTIONS[option])
@@ -94,7 +96,7 @@ def test_speculative_equals_plain_with_the_same_seed(option, drafter, lengths, t
         "wrong": lambda: ScriptedDrafter(texts, wrong_every=1),
         "often right": lambda: ScriptedDrafter(texts, wrong_every=4),
     }[drafter]()
-    plain, speculative = both(path, made, params, ids, lengths, **kind)
+    plain, speculative = both(path, made, params, ids, lengths, pipeline, **kind)
     assert outcome(speculative) == outcome(plain)
     if params.logprobs is not None:
         for a, b in zip(plain, speculative, strict=True):
@@ -106,14 +108,14 @@ def test_speculative_equals_plain_with_the_same_seed(option, drafter, lengths, t
         assert drafted > 0
 
 
-@pytest.mark.parametrize("lengths", ["fixed-5", "random", "goodput"])
+@pytest.mark.parametrize(("lengths", "pipeline"), [("fixed-5", "serial"), ("random", "overlapped"), ("goodput", "auto")])
 @pytest.mark.parametrize("option", OPTIONS)
-def test_speculative_equals_plain_on_the_toy_target(option, lengths):
+def test_speculative_equals_plain_on_the_toy_target(option, lengths, pipeline):
     """Text, too: stop strings and characters across token borders, with drafts that run past the end."""
     params = SamplingParams(max_tokens=40, seed=2, **OPTIONS[option])
     with LLM("toy", drafters=[]) as llm:
         texts = {tuple(llm.encode(PROMPTS[c.prompt_index])): c.token_ids for c in llm.generate(PROMPTS, params) if c.index == 0}
-    plain, speculative = both("toy", ScriptedDrafter(texts, wrong_every=9), params, PROMPTS, lengths)
+    plain, speculative = both("toy", ScriptedDrafter(texts, wrong_every=9), params, PROMPTS, lengths, pipeline)
     assert outcome(speculative) == outcome(plain)
 
 

@@ -40,6 +40,28 @@ def test_text_is_the_recorded_text_of_transformers(drafter):
     assert (sum(d.stats.num_accepted_tokens for d in done) > 0) == (drafter != "plain")
 
 
+@pytest.mark.parametrize(
+    ("drafters", "batch", "pipeline"),
+    [
+        ("suffix:smollm2 nested:smollm2", 1, "overlapped"),
+        ("nested:smollm2", 8, "overlapped"),
+        *(
+            pytest.param(drafters, batch, pipeline, marks=pytest.mark.slow)
+            for drafters in ("suffix", "nested:smollm2", "model:smollm2", "suffix:smollm2 nested:smollm2 nested:smollm2-code")
+            for batch in (1, 8)
+            for pipeline in ("overlapped", "auto")
+        ),
+    ],
+)
+def test_text_is_the_same_whatever_the_pipeline(drafters, batch, pipeline):
+    made = {"drafters": drafters.split(), "controller": "fixed", "num_speculative_tokens": 4, "pipeline": pipeline}
+    with LLM("smollm2", **made, dtype="float32", device="cpu", max_model_len=512, max_num_seqs=batch) as llm:
+        done = llm.generate([c["prompt"] for c in CASES], SamplingParams(max_tokens=32), progress=False)
+        assert llm.target.rows.num_free == llm.target.rows.num_blocks
+    assert {c["task"]: d.token_ids for c, d in zip(CASES, done, strict=True)} == {c["task"]: c["tokens"] for c in CASES}
+    assert sum(d.stats.num_accepted_tokens for d in done) > 0
+
+
 def test_a_draft_model_equal_to_the_target_is_always_accepted():
     with LLM("smollm2", drafters=["model:smollm2"], controller="fixed", dtype="float32", device="cpu", max_model_len=512) as llm:
         done = llm.generate(CASES[0]["prompt"], SamplingParams(max_tokens=32), progress=False)[0]

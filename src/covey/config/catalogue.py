@@ -18,6 +18,7 @@ from covey.sampling_params import SamplingParams
 
 DEFAULT_TARGET = "smollm2"
 CONTROLLERS = ("goodput", "fixed", "smurfs", "heuristic", "confidence", "table", "watch")
+PIPELINES = ("serial", "overlapped", "auto")
 DTYPES = ("auto", "bfloat16", "float16", "float32", "float64")
 
 
@@ -35,6 +36,22 @@ class EngineConfig:
         "str",
         "who chooses the draft length: goodput never drafts where that does not pay; the others are for comparison",
         choices=CONTROLLERS,
+    )
+    pipeline: str = _option(
+        "serial",
+        "str",
+        "serial drafts, then verifies; overlapped does both at once, in two threads; auto measures both and keeps the faster",
+        choices=PIPELINES,
+    )
+    drafter_threads: int | None = _option(
+        None, "int", "CPU threads of the drafter's own thread, where it has one; unset is 1 on a CPU", low=1, high=1024, optional=True
+    )
+    drafter_timeout: float = _option(
+        60.0,
+        "float",
+        "seconds after which a drafter in a thread of its own counts as hung, and is never called again",
+        low=0.01,
+        high=86400,
     )
     dtype: str = _option("auto", "str", "number format of weights and cache; auto is bfloat16 where the machine has it", choices=DTYPES)
     device: str = _option("auto", "str", "where the target runs; auto is a GPU if there is one", pattern=r"auto|cpu|cuda|cuda:\d+")

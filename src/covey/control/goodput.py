@@ -45,6 +45,16 @@ class _Drafted:
     awake: bool = True
 
 
+@dataclass(frozen=True)
+class _Asked:
+    """A draft that was planned and not trimmed yet: it may come some steps later. unread: what the drafter had to read for it."""
+
+    length: int
+    probe: bool
+    price: float
+    unread: int
+
+
 @dataclass
 class _Step:
     """The step under way: who was asked for how much, who is a probe, and what was priced."""
@@ -75,6 +85,7 @@ class Goodput(Controller):
         self._ground = Outlook.hopeful(max(1, longest))
         self._drafted: dict[int, _Drafted] = {}
         self._step = _Step({}, set(), 0.0, 0)
+        self._asked: dict[int, _Asked] = {}
         self._savings = 0.0  # seconds that may be spent on probes
 
     # -- before drafting
@@ -169,9 +180,11 @@ class Goodput(Controller):
     def _begin(self, sequences: list[Sequence], lengths: list[int]) -> None:
         """Note who is asked, and what their drafter has to read for it."""
         for sequence, length in zip(sequences, lengths, strict=True):
+            self._asked.pop(sequence.id, None)
             if length:
                 self._step.lengths[sequence.id] = length
-                self._step.unread += self._missed(sequence)
+                probe = sequence.id in self._step.probes
+                self._asked[sequence.id] = _Asked(length, probe, self._step.price, self._missed(sequence))
                 sequence.shown = len(sequence.tokens)
             else:  # so that it returns to what is known at large, and is tried again
                 self._of(sequence).outlook.fade(_OWN_MEMORY)
@@ -179,7 +192,7 @@ class Goodput(Controller):
     # -- after drafting
 
     def trim(self, sequences: list[Sequence], drafts: list[Draft], load: Load) -> list[Cut]:
-        step, rate = self._step, self.trust.rate
+        step, rate = self._taken(sequences), self.trust.rate
         survival = [self.trust.corrected(draft.survival, sequence.id) for sequence, draft in zip(sequences, drafts, strict=True)]
         for sequence, found in zip(sequences, survival, strict=True):
             if asked := step.lengths.get(sequence.id, 0):
@@ -190,6 +203,15 @@ class Goodput(Controller):
         step.work = Drafting(max(written, default=0), sum(written), len(step.lengths), step.unread)
         kept = self._kept(sequences, survival, load)
         return self._cuts(sequences, survival, kept, load)
+
+    def _taken(self, sequences: list[Sequence]) -> _Step:
+        """The step of those whose drafts have come: planned together or apart, just now or before others."""
+        asked = {sequence.id: self._asked.pop(sequence.id) for sequence in sequences if sequence.id in self._asked}
+        probes = {number for number, each in asked.items() if each.probe}
+        price = max((each.price for each in asked.values()), default=0.0)
+        unread = sum(each.unread for each in asked.values())
+        self._step = _Step({number: each.length for number, each in asked.items()}, probes, price, unread)
+        return self._step
 
     def _kept(self, sequences: list[Sequence], survival: Seq[Seq[float]], load: Load) -> list[int]:
         """How many tokens of each draft pay: every prefix of all slots, the surest first, is evaluated."""
@@ -242,6 +264,7 @@ class Goodput(Controller):
 
     def forget(self, sequence: Sequence) -> None:
         self._drafted.pop(sequence.id, None)
+        self._asked.pop(sequence.id, None)
         self.trust.forget(sequence.id)
 
     def _learn(self, happened: Round) -> None:

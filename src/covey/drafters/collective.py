@@ -89,6 +89,8 @@ class CollectiveDrafter(Drafter):
             for member in self.members:
                 member.tell_likely(election.wants_likely)
             self.voting = Lockstep(self.members, self.ledger, election, thrifty, clock)
+        # After a vote on whole drafts a member would go on from its own, not from the one that was sent.
+        self.drafts_ahead = vote != "sequence" and any(member.guesser is not None for member in self.members)
 
     @property
     def bytes_per_token(self) -> int:
@@ -162,9 +164,16 @@ class CollectiveDrafter(Drafter):
         self.voting.vote(drafts)
         return [self.ledger.finished(draft, self.name) for draft in drafts]
 
+    def propose_ahead(self, sequences: list[Sequence], sent: list[int], lengths: list[int]) -> list[Draft]:
+        assert isinstance(self.voting, Lockstep)
+        parts = zip(sequences, sent, lengths, strict=True)
+        drafts = [self.ledger.resume(sequence, 1 + count, length) for sequence, count, length in parts]
+        self.voting.go_on([draft for draft in drafts if draft is not None])
+        return [Draft.empty(s) if d is None else self.ledger.finished(d, self.name) for s, d in zip(sequences, drafts, strict=True)]
+
     def commit(self, sequence: Sequence, draft: Draft, accepted: int) -> None:
         """Score everybody's guesses, and let the members learn."""
-        self.ledger.settle(sequence)
+        self.ledger.advance(sequence)
         for member in self.members:
             member.call("commit", None, sequence, draft, accepted)
 

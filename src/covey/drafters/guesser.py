@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from covey.types import Draft, Drafter, Sequence
+from covey.types import Draft, Drafter, Sequence, prefix_id_after
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Growing:
     """One sequence's draft while it is written, and until it is known what became of it.
 
     evidence[i] is that of the guesser's own guess at position start + i, whatever was written there; it may be one longer than
-    tokens, where a guess was not worth writing.
+    tokens, where a guess was not worth writing. supposed: so many of its tokens are taken to be right, as if they were committed.
     """
 
     sequence: Sequence
@@ -44,6 +44,7 @@ class Growing:
     tokens: list[int] = field(default_factory=list)
     survival: list[float] = field(default_factory=list)
     evidence: list[Any] = field(default_factory=list)
+    supposed: int = 0
 
     @property
     def alive(self) -> float:
@@ -57,7 +58,7 @@ class Growing:
 
     def add(self, token: int, probability: float) -> None:
         """Write a token that is right with this probability if all before it are."""
-        self.survival.append(self.alive * probability)
+        self.survival.append(1.0 if len(self.tokens) < self.supposed else self.alive * probability)
         self.tokens.append(token)
 
     def extend(self, token: int, probability: float, min_survival: float, floor: float | None) -> bool:
@@ -66,6 +67,9 @@ class Growing:
         A drafter by itself leaves out a token with which the draft's survival falls under its min_survival. Where a controller has set a
         floor, the token that falls under it is the last: it is guessed already, and the controller decides whether it is sent.
         """
+        if len(self.tokens) < self.supposed:  # on the way of what is supposed: there is no choice
+            self.add(token, probability)
+            return True
         worth = floor is not None or self.alive * probability >= min_survival
         if worth:
             self.add(token, probability)
@@ -77,12 +81,32 @@ class Growing:
         """Write no more."""
         self.length = len(self.tokens)
 
+    def suppose(self, count: int, length: int) -> None:
+        """Go on as if the first `count` tokens, written or not, were right, to so many more."""
+        held = self.survival[count - 1] if 0 < count <= len(self.survival) else 1.0
+        self.survival = [1.0] * min(count, len(self.survival)) + [min(1.0, each / held) if held else 0.0 for each in self.survival[count:]]
+        self.supposed, self.length = count, max(len(self.tokens), count + length)
+
+    def shift(self, count: int) -> None:
+        """The first `count` tokens are committed, and the rest goes on from there."""
+        self.suppose(count, 0)
+        self.start, self.supposed, self.length = self.start + count, 0, max(0, self.length - count)
+        del self.tokens[:count], self.survival[:count], self.evidence[:count]
+
     def draft(self, source: str) -> Draft:
-        return Draft(self.start, self.sequence.prefix_id, tuple(self.tokens), tuple(self.survival), source)
+        """From what is supposed on."""
+        start, prefix_id = self.start + self.supposed, prefix_id_after(self.sequence.prefix_id, self.tokens[: self.supposed])
+        return Draft(start, prefix_id, tuple(self.tokens[self.supposed :]), tuple(self.survival[self.supposed :]), source)
 
     def unseen(self, cached: int) -> list[int]:
         """Committed and written tokens from position `cached` on. For a draft under way."""
         return self.sequence.tokens[cached:] + self.tokens[max(0, cached - self.start) :]
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether it holds tokens beyond the text, all of which it foresaw."""
+        committed = len(self.sequence.tokens) - self.start
+        return committed < len(self.tokens) and self.agreed == committed
 
     @property
     def agreed(self) -> int:
@@ -103,6 +127,7 @@ class Guesser(Drafter):
     for a mixture.
     """
 
+    drafts_ahead = True
     min_survival = 0.0
     tells_likely = False
 
@@ -143,7 +168,27 @@ class Guesser(Drafter):
         return draft
 
     def propose(self, sequences: list[Sequence], lengths: list[int]) -> list[Draft]:
-        drafts = [self.open(sequence, length) for sequence, length in zip(sequences, lengths, strict=True)]
+        return self._written([self.open(sequence, length) for sequence, length in zip(sequences, lengths, strict=True)])
+
+    def propose_ahead(self, sequences: list[Sequence], sent: list[int], lengths: list[int]) -> list[Draft]:
+        """The last draft goes on: its token after those that were sent is what it guesses the target's own to be."""
+        parts = zip(sequences, sent, lengths, strict=True)
+        opened = [self.resume(sequence, 1 + count, length) for sequence, count, length in parts]
+        found = iter(self._written([draft for draft in opened if draft is not None]))
+        return [Draft.empty(sequence) if draft is None else next(found) for sequence, draft in zip(sequences, opened, strict=True)]
+
+    def resume(self, sequence: Sequence, supposed: int, length: int) -> Growing | None:
+        """The last draft, to be written on as if so many of its tokens were right, to so many more; None where that cannot be."""
+        draft = self._open.get(sequence.id)
+        if draft is None or draft.start != len(sequence.tokens) or len(draft.evidence) > len(draft.tokens):
+            return None  # of another text; or there was nothing to say, or nothing worth writing
+        if self.room(sequence, supposed + length) < supposed + length:
+            return None
+        draft.suppose(supposed, length)
+        return draft
+
+    def _written(self, drafts: list[Growing]) -> list[Draft]:
+        """Write them to their ends."""
         while growing := [draft for draft in drafts if not draft.done]:
             for draft, guess in zip(growing, self.ask(growing), strict=True):
                 if guess is None:
@@ -161,14 +206,34 @@ class Guesser(Drafter):
         return guesses
 
     def commit(self, sequence: Sequence, draft: Draft, accepted: int) -> None:
-        """Learn from the committed text itself, not from the draft, which may be cut short or led by others."""
-        self._settle(sequence)
+        """Learn from the committed text itself, not from the draft, which may be cut short or led by others.
+
+        A draft that was written on beyond what was sent, and that the text follows so far, stays open.
+        """
+        open = self._open.get(sequence.id)
+        if open is not None and open.supposed and open.goes_on:
+            self._advance(open)
+        else:
+            self._settle(sequence)
 
     def stop(self, sequence: Sequence) -> None:
         self._open.pop(sequence.id, None)
 
     def close(self) -> None:
         self._open.clear()
+
+    def shifted(self, sequence: Sequence, count: int) -> None:
+        """So many tokens of the open draft are committed, and it goes on after them."""
+        return None
+
+    def _advance(self, draft: Growing) -> None:
+        """Score the guesses that the text has reached."""
+        sequence, count = draft.sequence, len(draft.sequence.tokens) - draft.start
+        for evidence, token in zip(draft.evidence[:count], sequence.tokens[draft.start :], strict=False):
+            if evidence is not None:
+                self.learn(sequence, evidence, token)
+        draft.shift(count)
+        self.shifted(sequence, count)
 
     def _settle(self, sequence: Sequence) -> None:
         """Score the last draft's guesses up to the first position where what was written is wrong, and forget what does not stand."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence as Seq
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from covey.drafters.economy import Economy
 from covey.drafters.guesser import Growing
@@ -75,6 +75,12 @@ class Standing:
     def open(self, draft: Growing) -> None:
         self.draft, self.casts, self.asked, self.elected, self.votes, self.times = draft, [], [], [], [], Counter()
 
+    def shift(self, count: int) -> None:
+        """The first `count` tokens of the draft are settled."""
+        del self.casts[:count], self.elected[:count], self.votes[:count]
+        self.asked = [replace(asked, place=asked.place - count) for asked in self.asked if asked.place >= count]
+        self.times = Counter()
+
 
 class Ledger:
     """The books of one collective. min_survival: a draft ends before the token with which its survival would fall under this, as
@@ -113,6 +119,16 @@ class Ledger:
         self.standings[sequence.id].open(draft)
         return draft
 
+    def resume(self, sequence: Sequence, supposed: int, length: int) -> Growing | None:
+        """The last draft, to be written on as if so many of its tokens were right; None where there is none, or where it ended because
+        nobody had anything to say that was worth writing."""
+        standing = self.standings.get(sequence.id)
+        draft = None if standing is None else standing.draft
+        if standing is None or draft is None or draft.start != len(sequence.tokens) or len(standing.votes) < len(standing.elected):
+            return None
+        draft.suppose(supposed, length)
+        return draft
+
     def write(self, draft: Growing, casts: list[Cast], voted: Voted) -> None:
         """Note who guessed what, and write the voted token if it is worth it."""
         standing = self.standings[draft.sequence.id]
@@ -128,8 +144,18 @@ class Ledger:
         standing = self.standings[draft.sequence.id]
         records = tuple((name, standing.rates.of(number)) for number, name in enumerate(self.names))
         asked = tuple((name, standing.times[number]) for number, name in enumerate(self.names))
-        written = tuple(draft.tokens), tuple(draft.survival), source, tuple(standing.votes), records, asked
-        return Draft(draft.start, draft.sequence.prefix_id, *written)
+        return replace(draft.draft(source), votes=tuple(standing.votes[draft.supposed :]), records=records, asked=asked)
+
+    def advance(self, sequence: Sequence) -> None:
+        """The text has grown: a draft that was written on beyond what was sent, and that the text follows so far, stays open."""
+        standing = self.standings.get(sequence.id)
+        draft = None if standing is None else standing.draft
+        if standing is None or draft is None or not (draft.supposed and draft.goes_on):
+            return self.settle(sequence)
+        count = len(sequence.tokens) - draft.start
+        self._score(standing, sequence, sequence.tokens[draft.start :])
+        draft.shift(count)
+        standing.shift(count)
 
     def settle(self, sequence: Sequence) -> None:
         """Score every guess up to the first position where what was voted is wrong."""
@@ -138,6 +164,10 @@ class Ledger:
             return
         draft, standing.draft = standing.draft, None
         known = sequence.tokens[draft.start : draft.start + min(draft.agreed + 1, len(standing.casts))]
+        self._score(standing, sequence, known)
+
+    def _score(self, standing: Standing, sequence: Sequence, known: list[int]) -> None:
+        """known: the text from where the draft began, as far as its guesses can be judged."""
         table, economy, kinship = self._table(sequence.target), self.economy(sequence.target), self.kinship(sequence.target)
         for casts, (kind, elected), token in zip(standing.casts, standing.elected, known, strict=False):
             for cast in casts:

@@ -36,7 +36,14 @@ class Lockstep:
 
     def vote(self, drafts: list[Growing]) -> None:
         """Write these drafts, all of one target."""
-        led = [self._lead(number, drafts) for number in range(len(self.members))]  # for each member, by sequence
+        self._hold(drafts, [self._lead(number, drafts) for number in range(len(self.members))])
+
+    def go_on(self, drafts: list[Growing]) -> None:
+        """Write on in these drafts, whose lengths were raised. Members that draft whole sequences have said what they had to say."""
+        self._hold(drafts, [self._resume(number, drafts) for number in range(len(self.members))])
+
+    def _hold(self, drafts: list[Growing], led: list[dict[int, Growing]]) -> None:
+        """Vote until all are done. led: for each member, the drafts that it takes part in, by sequence."""
         while growing := [draft for draft in drafts if not draft.done]:
             ballots = [_Ballots(draft) for draft in growing]
             economy = self.ledger.economy(growing[0].sequence.target)
@@ -51,6 +58,15 @@ class Lockstep:
                 for member_drafts in led:
                     if (follower := member_drafts.get(draft.sequence.id)) is not None:
                         follower.tokens[:] = draft.tokens
+
+    def _resume(self, number: int, drafts: list[Growing]) -> dict[int, Growing]:
+        """The drafts that a member took part in, and can go on with."""
+        member = self.members[number]
+        if member.guesser is None:
+            return {}
+        parts = [(draft, max(0, draft.length - draft.supposed)) for draft in drafts]
+        resumed = {draft.sequence.id: member.call("resume", None, draft.sequence, draft.supposed, length) for draft, length in parts}
+        return {name: draft for name, draft in resumed.items() if draft is not None}
 
     def _lead(self, number: int, drafts: list[Growing]) -> dict[int, Growing]:
         """The drafts that a member takes part in, by sequence; its own copy, written on by the vote."""

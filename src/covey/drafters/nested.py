@@ -184,10 +184,17 @@ class NestedDrafter(Stepwise):
 
     def propose(self, sequences: list[Sequence], lengths: list[int]) -> list[Draft]:
         """As Guesser, no longer than was found to pay, unless a controller or a vote decides how long."""
-        if self._floor is None:
-            caps = [self.calibrations[sequence.target].num_tokens for sequence in sequences]
-            lengths = [min(length, cap) for length, cap in zip(lengths, caps, strict=True)]
-        return super().propose(sequences, lengths)
+        return super().propose(sequences, self._paying(sequences, lengths))
+
+    def propose_ahead(self, sequences: list[Sequence], sent: list[int], lengths: list[int]) -> list[Draft]:
+        """The same. The hidden states along it are the draft's own, from its beginning."""
+        return super().propose_ahead(sequences, sent, self._paying(sequences, lengths))
+
+    def _paying(self, sequences: list[Sequence], lengths: list[int]) -> list[int]:
+        if self._floor is not None:
+            return lengths
+        caps = [self.calibrations[sequence.target].num_tokens for sequence in sequences]
+        return [min(length, cap) for length, cap in zip(lengths, caps, strict=True)]
 
     def room(self, sequence: Sequence, length: int) -> int:
         """As Stepwise; nothing while the target's hidden states do not reach to the end of what it has read."""

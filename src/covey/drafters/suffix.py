@@ -125,6 +125,11 @@ class SuffixDrafter(Guesser):
             memory.readers.append(CorpusReader(self.corpus, sequence.tokens))
         return draft
 
+    def shifted(self, sequence: Sequence, count: int) -> None:
+        """The readers stand where they stood; the text is read up to here when another draft is opened."""
+        memory = self._memories[sequence.id]
+        memory.read = max(0, memory.read - count)
+
     def guess(self, growing: list[Growing]) -> list[Guess | None]:
         return [self._guess(draft) for draft in growing]
 

@@ -15,7 +15,7 @@ from covey.control import Controller, Cut, Load
 from covey.engine.generation import Event, Generation
 from covey.engine.scheduler import Scheduler
 from covey.engine.warm import ColdRows
-from covey.pipeline import Outcome, Serial
+from covey.pipeline import Outcome, Pipeline
 from covey.types import Draft, FinishReason, Round, Verdict, Work
 
 log = logging.getLogger(__name__)
@@ -25,7 +25,7 @@ class Engine:
     """Runs generations to their end, many at a time."""
 
     def __init__(
-        self, pipeline: Serial, controller: Controller, max_num_seqs: int, prefill_chunk: int, ended: ColdRows | None = None
+        self, pipeline: Pipeline, controller: Controller, max_num_seqs: int, prefill_chunk: int, ended: ColdRows | None = None
     ) -> None:
         self.pipeline = pipeline
         self.controller = controller
@@ -53,36 +53,37 @@ class Engine:
             self._end(generation, reason, error)
 
     def step(self) -> None:
-        """One round for every sequence that is scheduled."""
+        """One round for every sequence that is scheduled and whose draft is ready."""
         began = time.perf_counter()
         works = self.scheduler.schedule()
-        if not works:
+        if not works and not self.pipeline.waiting:
             return
-        load = Load(sum(work.count for work in works), sum(work.count * (work.start + work.count) for work in works))
-        lengths = self._lengths(works, load)
+        ready = self.pipeline.draft(works, self._lengths(works))
         try:
-            outcome = self.pipeline.run(works, lengths, lambda drafted: self._trim(drafted, load))
+            outcome = self.pipeline.verify(ready, self._trim(ready.works))
         except Exception as error:
             log.exception("a step failed; its requests end with an error, the others go on")
-            for work in works:
+            for work in ready.works:
                 self._end(self._generations[work.sequence.id], "error", f"{type(error).__name__}: {error}")
             return
         self.num_steps += 1
         parts = zip(outcome.works, outcome.proposed, outcome.verdicts, strict=True)
         committed = [self._commit(work, proposed, verdict) for work, proposed, verdict in parts]
-        self._tell(self._rounds(outcome, lengths, committed, time.perf_counter() - began))
+        self._tell(self._rounds(outcome, committed, time.perf_counter() - began))
 
-    def _lengths(self, works: list[Work], load: Load) -> list[int]:
+    def _lengths(self, works: list[Work]) -> list[int]:
         """Each work's draft length: what the controller plans and memory has room for; 0 while in prefill."""
+        if not works:
+            return []
         complete = [work for work in works if work.complete]
-        planned = dict(zip(map(id, complete), self.controller.plan([work.sequence for work in complete], load), strict=True))
+        planned = dict(zip(map(id, complete), self.controller.plan([work.sequence for work in complete], _load(works)), strict=True))
         self.pipeline.heed(self.controller.floor)
         return [self.scheduler.room_for_draft(work, planned.get(id(work), 0)) for work in works]
 
-    def _trim(self, works: list[Work], load: Load) -> list[Cut]:
+    def _trim(self, works: list[Work]) -> list[Cut]:
         """How much of each work's draft is verified; nothing of one in prefill."""
         complete = [work for work in works if work.complete]
-        cuts = iter(self.controller.trim([work.sequence for work in complete], [work.draft for work in complete], load))
+        cuts = iter(self.controller.trim([work.sequence for work in complete], [work.draft for work in complete], _load(works)))
         return [next(cuts) if work.complete else Cut(0) for work in works]
 
     def _commit(self, work: Work, proposed: Draft, verdict: Verdict | None) -> tuple[int, ...]:
@@ -91,25 +92,26 @@ class Engine:
             return ()
         generation = self._generations[work.sequence.id]
         tokens = generation.commit(verdict)
-        self.pipeline.commit(work.sequence, proposed, work.draft, min(verdict.accepted, len(tokens)))
+        self.pipeline.commit(work, proposed, tokens, min(verdict.accepted, len(tokens)))
         if work.sequence.finished:
             self.scheduler.remove(generation)
         return tokens
 
     def _tell(self, rounds: list[Round]) -> None:
-        """Pass the Rounds of a step to the controller, the statistics, the observers and the listeners."""
+        """Pass the Rounds of a step to the controller, the drafter, the statistics, the observers and the listeners."""
         self.controller.observe(rounds)
         for happened in rounds:
+            self.pipeline.observe(happened)
             generation = self._generations[happened.sequence_id]
             generation.record(happened)
             for observer in self.observers:
                 observer(happened)
             self._publish(generation, happened.tokens, happened)
 
-    def _rounds(self, outcome: Outcome, lengths: list[int], committed: list[tuple[int, ...]], seconds: float) -> list[Round]:
+    def _rounds(self, outcome: Outcome, committed: list[tuple[int, ...]], seconds: float) -> list[Round]:
         """What happened in this step, to every sequence. seconds: what it took from beginning to end."""
-        rounds = []
-        parts = zip(outcome.works, outcome.proposed, outcome.cuts, outcome.verdicts, lengths, committed, strict=True)
+        rounds, ready = [], outcome.ready
+        parts = zip(outcome.works, outcome.proposed, outcome.cuts, outcome.verdicts, ready.planned, committed, strict=True)
         for work, proposed, cut, verdict, length, tokens in parts:
             sequence = work.sequence
             made = Round(
@@ -128,9 +130,9 @@ class Engine:
                 finish_reason=sequence.finish_reason,
                 step_sequences=len(outcome.works),
                 step_tokens=sum(w.num_tokens for w in outcome.works),
-                step_draft_seconds=outcome.draft_seconds,
+                step_draft_seconds=ready.draft_seconds,
                 step_verify_seconds=outcome.verify_seconds,
-                step_other_seconds=max(0.0, seconds - outcome.draft_seconds - outcome.verify_seconds),
+                step_other_seconds=max(0.0, seconds - ready.waited - outcome.verify_seconds),
                 target=sequence.target,
                 votes=work.draft.votes,
                 records=work.draft.records,
@@ -140,6 +142,10 @@ class Engine:
                 cost=cut.cost,
                 reason=cut.reason,
                 cached=work.cached,
+                step_overlap_seconds=max(0.0, ready.draft_seconds - ready.waited),
+                pipeline=ready.manner,
+                pool=ready.pool,
+                pool_limit=ready.pool_limit,
             )
             rounds.append(made)
         return rounds
@@ -155,3 +161,8 @@ class Engine:
         generation.end(reason, error)
         self.scheduler.remove(generation)
         self._publish(generation, (), None)
+
+
+def _load(works: list[Work]) -> Load:
+    """What a step feeds the target anyway."""
+    return Load(sum(work.count for work in works), sum(work.count * (work.start + work.count) for work in works))

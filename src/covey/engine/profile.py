@@ -23,6 +23,7 @@ from covey.control import Controller, Cut, Load
 from covey.cost import Costs, Drafting, DraftSample, PassSample
 from covey.engine.engine import Engine
 from covey.engine.served import Served
+from covey.pipeline import Serial
 from covey.sampling_params import SamplingParams
 from covey.types import Draft, Round, Sequence, Work
 
@@ -166,7 +167,7 @@ class _Sweep(Controller):
 def _drafts(served: Served, longest: int, max_num_seqs: int) -> list[DraftSample]:
     """Drafts along texts that the target writes, for one sequence and then for several; a first short text is no measure."""
     sweep = _Sweep(longest)
-    engine = Engine(served.engine.pipeline, sweep, max_num_seqs, served.engine.scheduler.prefill_chunk)
+    engine = Engine(Serial(served.target, served.drafter), sweep, max_num_seqs, served.engine.scheduler.prefill_chunk)
     _write(served, engine, 1, len(sweep.lengths) + 1, float("inf"))
     sweep.samples.clear()
     deadline = time.monotonic() + _DRAFTS_SECONDS

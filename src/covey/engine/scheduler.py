@@ -12,15 +12,16 @@ from itertools import islice
 
 from covey.engine.generation import Generation
 from covey.engine.warm import ColdRows
-from covey.pipeline import Serial
+from covey.pipeline import Pipeline
 from covey.rows import BLOCK_SIZE
 from covey.types import Draft, Work
 
 
 class Scheduler:
-    """First come, first served. A step holds every running sequence and at most `prefill_chunk` prompt tokens."""
+    """First come, first served. A step holds every running sequence that the pipeline does not hold, and at most `prefill_chunk` prompt
+    tokens."""
 
-    def __init__(self, pipeline: Serial, max_num_seqs: int, prefill_chunk: int, ended: ColdRows) -> None:
+    def __init__(self, pipeline: Pipeline, max_num_seqs: int, prefill_chunk: int, ended: ColdRows) -> None:
         self.pipeline, self.ended = pipeline, ended
         self.max_num_seqs, self.prefill_chunk = max_num_seqs, prefill_chunk
         self.waiting: deque[Generation] = deque()
@@ -37,9 +38,9 @@ class Scheduler:
         works: list[Work] = []
         budget = self.prefill_chunk
         for generation in list(self.running):
-            if generation not in self.running:
-                continue  # preempted by an older one just now
             sequence = generation.sequence
+            if generation not in self.running or sequence.id in self.pipeline.held:
+                continue  # preempted by an older one just now; or its draft is under way
             start = self.pipeline.target.rows[sequence.id].length
             missing = len(sequence.tokens) - start
             count = missing if missing == 1 else min(missing, budget)

@@ -13,7 +13,6 @@ import secrets
 from collections.abc import Callable
 from collections.abc import Sequence as Seq
 from dataclasses import replace
-from typing import Any
 
 from covey import noise
 from covey.config import EngineConfig
@@ -25,10 +24,10 @@ from covey.engine.warm import ColdRows, WarmRows
 from covey.errors import CoveyError
 from covey.model.grammars import Grammars
 from covey.model.tokenizer import TextStream
-from covey.pipeline import Serial
+from covey.pipeline import Pipeline
 from covey.sampling_params import SamplingParams
 from covey.tools import Tool
-from covey.types import Drafter, Prompt, Sequence
+from covey.types import Prompt, Sequence
 
 _numbers = itertools.count()  # sequences and requests are told apart by them, whatever target they are for
 
@@ -48,15 +47,12 @@ def kind_of_work(prompt: Prompt, params: SamplingParams) -> str:
 class Served:
     """A target under the name that requests call it by."""
 
-    def __init__(self, name: str, target: Any, drafter: Drafter | None, max_model_len: int, config: EngineConfig) -> None:
-        self.name, self.target, self.drafter, self.max_model_len = name, target, drafter, max_model_len
-        self.tokenizer = target.tokenizer
-        self.grammars = Grammars(target.tokenizer, target.vocab_size, target.end_ids)
-        pipeline = Serial(target, drafter)
-        ended = WarmRows(pipeline) if config.prefix_reuse and hasattr(target, "inherit") else ColdRows(pipeline)
+    def __init__(self, name: str, pipeline: Pipeline, max_model_len: int, config: EngineConfig) -> None:
+        self.name, self.target, self.drafter, self.max_model_len = name, pipeline.target, pipeline.drafter, max_model_len
+        self.tokenizer = self.target.tokenizer
+        self.grammars = Grammars(self.tokenizer, self.target.vocab_size, self.target.end_ids)
+        ended = WarmRows(pipeline) if config.prefix_reuse and hasattr(self.target, "inherit") else ColdRows(pipeline)
         self.engine = Engine(pipeline, FixedLength(0), config.max_num_seqs, config.prefill_chunk, ended)
-        if drafter is not None:
-            self.engine.observers.append(drafter.observe)
 
     def encode(self, prompt: Prompt, tools: Seq[Tool] = ()) -> list[int]:
         """Token ids of a prompt: text, token ids, or chat messages, with which tools may go. Raises CoveyError when it does not fit

@@ -17,9 +17,10 @@ class Statistics:
 
     A draft is counted when at least one of its tokens went to the target. accepted_histogram[i] counts the drafts of
     which exactly i tokens were accepted and committed. draft_, verify_ and other_seconds are those of the steps that
-    these rounds took part in; seconds is wall time, from arrival to the last token. votes counts, for each member of a
-    collective, the accepted tokens that it was for, asked how often it was asked; records has how often each was right lately.
-    num_cached_tokens counts prompt tokens that had been read before, for another sequence.
+    these rounds took part in, overlap_seconds those of drafting during which the target did something else;
+    seconds is wall time, from arrival to the last token. votes counts, for each member of a collective, the accepted tokens that it was
+    for, asked how often it was asked; records has how often each was right lately. num_cached_tokens counts prompt tokens that had been
+    read before, for another sequence.
     """
 
     num_rounds: int = 0
@@ -33,6 +34,7 @@ class Statistics:
     draft_seconds: float = 0.0
     verify_seconds: float = 0.0
     other_seconds: float = 0.0
+    overlap_seconds: float = 0.0
     seconds: float = 0.0
     first_token_seconds: float | None = None
     votes: dict[str, int] = field(default_factory=dict)
@@ -45,6 +47,7 @@ class Statistics:
         self.verify_seconds += happened.step_verify_seconds
         self.other_seconds += happened.step_other_seconds
         self.num_cached_tokens += happened.cached
+        self.overlap_seconds += happened.step_overlap_seconds
         if not happened.tokens:
             self.num_prefill_rounds += 1
             return

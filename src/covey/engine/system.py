@@ -26,6 +26,7 @@ from covey.engine.served import Served
 from covey.errors import CoveyError, UnsupportedError
 from covey.model.load import check_context, load
 from covey.model.target import LocalTarget
+from covey.pipeline import Auto, ByNumber, Desk, Overlapped, Pipeline, Placement, Serial, ThreadLane
 from covey.rows import BLOCK_SIZE
 from covey.toy import ToyTarget
 from covey.types import Drafter, Host, Round
@@ -49,6 +50,7 @@ class System:
         self._check_shared()
         self.memory_plan = self._plan()
         log.info("%s", self.memory_plan)
+        self._desks: dict[int, Desk] = {}  # by drafter
         self._served = {name: self._serve(name) for name in self.targets}
         self._trace: TextIO | None = None
         if self.config.trace is not None:
@@ -85,8 +87,10 @@ class System:
             self._trace.close()
         for engine in self.engines:
             engine.scheduler.ended.clear()
+        hung = [desk.drafter for desk in self._desks.values() if self._leave(desk)]
         for drafter in self.drafters:
-            drafter.close()
+            if not any(drafter is each for each in hung):
+                drafter.close()
         for target in self.targets.values():
             target.close()
 
@@ -137,11 +141,28 @@ class System:
         target.allocate(self.memory_plan.max_tokens // BLOCK_SIZE)
         if drafter is not None:
             drafter.bind(self._host(name))
-        served = Served(name, target, drafter, self._lengths[name], self.config)
+        served = Served(name, self._pipeline(target, drafter), self._lengths[name], self.config)
         if drafter is not None:
             longest = self.config.num_speculative_tokens
             served.engine.controller = make_controller(self.config.controller, longest, self._costs(served, drafter))
         return served
+
+    def _pipeline(self, target: Any, drafter: Drafter | None) -> Pipeline:
+        """Targets that share a drafter share its desk, too."""
+        if drafter is None or self.config.pipeline == "serial":
+            return Serial(target, drafter)
+        if id(drafter) not in self._desks:
+            placement = Placement(target.device, self.config.drafter_threads)
+            lane = ThreadLane(f"covey-drafter-{len(self._desks)}", placement)
+            self._desks[id(drafter)] = Desk(drafter, lane, self.config.drafter_timeout)
+        chooser = Auto() if self.config.pipeline == "auto" else ByNumber()
+        return Overlapped(target, self._desks[id(drafter)], self.config.max_num_seqs, chooser)
+
+    @staticmethod
+    def _leave(desk: Desk) -> bool:
+        """Close a desk; whether its drafter hangs, and cannot be closed."""
+        desk.close()
+        return desk.hung
 
     def _costs(self, served: Served, drafter: Drafter) -> Costs:
         """What is known of costs before the first request. Other people's targets and drafters have no names that costs could be kept

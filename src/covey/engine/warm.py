@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from covey.pipeline import Serial
+from covey.pipeline import Pipeline
 from covey.rows import BLOCK_SIZE
 from covey.types import Sequence
 
@@ -22,7 +22,7 @@ WORTH_WAITING = 16  # positions more that another one will soon have read
 class ColdRows:
     """Rows that end with their sequences: every prompt is read."""
 
-    def __init__(self, pipeline: Serial) -> None:
+    def __init__(self, pipeline: Pipeline) -> None:
         self.pipeline = pipeline
 
     def begin(self, sequence: Sequence, running: list[Sequence]) -> int:
@@ -49,7 +49,7 @@ class ColdRows:
 class WarmRows(ColdRows):
     """Rows that are kept as long as there is room."""
 
-    def __init__(self, pipeline: Serial) -> None:
+    def __init__(self, pipeline: Pipeline) -> None:
         super().__init__(pipeline)
         self._kept: dict[int, Sequence] = {}  # started, not stopped, not running
 
