@@ -298,6 +298,9 @@ def draw(cells: list[dict[str, Any]], path: Path) -> None:
         title="circle: a >> bn, square: equal, triangle: a << bn",
     )
     right.set(xscale="log", xlabel="drafting / verifying", ylabel="auto, % of the best ideal", ylim=(50, 105))
+    for each in (left, right):
+        each.set_xticks(RATIOS, [f"{ratio:g}" for ratio in RATIOS])
+        each.minorticks_off()
     left.legend(fontsize=8)
     figure.tight_layout()
     figure.savefig(path, dpi=110)
