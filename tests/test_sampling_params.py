@@ -13,6 +13,7 @@ from covey.sampling_params import SamplingParams
         ("n", 0), ("n", True), ("max_tokens", 0), ("min_tokens", -1), ("min_tokens", 1000), ("seed", -1), ("logprobs", 21),
         ("ignore_eos", 1), ("stop", ""), ("stop", ["a"] * 17), ("stop_token_ids", [-1]), ("logit_bias", {5: 101}),
         ("logit_bias", {-1: 1.0}), ("speculation", {"tokens": 1}), ("speculation", {"num_tokens": -1}),
+        ("speculation", {"drafters": "suffix"}), ("speculation", {"drafters": [1]}),
     ],
 )  # fmt: skip
 def test_a_value_out_of_range_is_refused_by_name(field, value):

@@ -6,7 +6,7 @@ SamplingParams(temperature=0.8, top_p=0.95, seed=1, max_tokens=64)
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -89,7 +89,7 @@ class SamplingParams:
     left out of the text). ignore_eos: go on after the model's own end tokens. min_tokens: neither end tokens nor
     stop strings count before so many tokens. logprobs: None for none, 0 for the chosen token's, m for the m best
     too; of the target's distribution before any processing. speculation: {"num_tokens": k} caps the draft length
-    of this request; 0 is plain decoding. label: the kind of work, in the caller's own words; a collective keeps its members'
+    of this request, 0 is plain decoding; {"drafters": [names]} lets only these draft for it, [] nobody. label: the kind of work, in the caller's own words; a collective keeps its members'
     records by it, and without one by the system prompt, if there is one. grammar: what the answer must look like, a Grammar
     or what `Grammar.of` reads; it says itself when the answer may end, so neither min_tokens nor ignore_eos go with it.
 
@@ -112,7 +112,7 @@ class SamplingParams:
     max_tokens: int = 256
     min_tokens: int = 0
     logprobs: int | None = None
-    speculation: dict[str, int] = field(default_factory=dict)
+    speculation: dict[str, Any] = field(default_factory=dict)
     label: str = ""
     grammar: Grammar | None = None
 
@@ -195,10 +195,7 @@ class SamplingParams:
                 _refuse("logit_bias", token, "keyed by token ids, whole numbers from 0")
             if not _is_number(bias) or not -100 <= bias <= 100:
                 _refuse("logit_bias", bias, "made of numbers from -100 to 100")
-        if not isinstance(self.speculation, dict) or set(self.speculation) - {"num_tokens"}:
-            _refuse("speculation", self.speculation, '{"num_tokens": k} with k from 0')
-        if not _is_int(self.speculation.get("num_tokens", 0)) or self.speculation.get("num_tokens", 0) < 0:
-            _refuse("speculation", self.speculation, '{"num_tokens": k} with k from 0')
+        self._check_speculation()
 
     def _check_grammar(self) -> None:
         if self.grammar is None:
@@ -209,6 +206,24 @@ class SamplingParams:
             _refuse("min_tokens", self.min_tokens, "0 with a grammar, which says itself when the answer may end")
         if self.ignore_eos:
             _refuse("ignore_eos", self.ignore_eos, "false with a grammar, which says itself when the answer may end")
+
+    def _check_speculation(self) -> None:
+        given = self.speculation
+        if not isinstance(given, dict) or set(given) - {"num_tokens", "drafters"}:
+            _refuse("speculation", given, 'made of "num_tokens" and "drafters"')
+        if not _is_int(given.get("num_tokens", 0)) or given.get("num_tokens", 0) < 0:
+            _refuse("speculation", given, '{"num_tokens": k} with k from 0')
+        names = given.get("drafters", [])
+        if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
+            _refuse("speculation", given, '{"drafters": [...]} with names of drafters')
+
+    def check_drafters(self, names: Iterable[str]) -> None:
+        """Raise ValueError for a drafter that does not serve the target."""
+        names = list(names)
+        for name in self.speculation.get("drafters", ()):
+            if name not in names:
+                known = f"some of {', '.join(names)}, or none" if names else "[], for nobody drafts for this target"
+                _refuse("speculation", self.speculation, f'{{"drafters": [...]}} with {known}')
 
     def check_vocabulary(self, vocab_size: int) -> None:
         """Raise ValueError for a token id that the target does not have."""

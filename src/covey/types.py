@@ -112,8 +112,15 @@ class Sequence:
     @property
     def max_draft_tokens(self) -> int:
         """The longest draft that can be of use: the target's own token must still fit into max_tokens."""
+        if self.params.speculation.get("drafters") in ([], ()):
+            return 0
         cap = self.params.max_tokens - self.num_output - 1
         return max(0, min(cap, self.params.speculation.get("num_tokens", cap)))
+
+    def takes_from(self, drafter: str) -> bool:
+        """Whether a member of a collective may draft for this sequence."""
+        names = self.params.speculation.get("drafters")
+        return names is None or drafter in names
 
 
 @dataclass(frozen=True)

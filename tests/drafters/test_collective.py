@@ -289,6 +289,29 @@ def test_who_was_asked_and_who_rested_stands_in_every_round(target, members):
     assert all(Round.from_dict(json.loads(json.dumps(r.to_dict()))) == r for r in rounds)
 
 
+@pytest.mark.parametrize("vote", VOTES)
+def test_a_request_may_name_who_drafts_for_it(vote, target, members):
+    """Two at a time, of which one names a member: what the others guess it is not for."""
+    params = [
+        SamplingParams(max_tokens=30, ignore_eos=True, speculation=asked) for asked in ({"drafters": ["suffix"]}, {}, {"drafters": []})
+    ]
+    chosen = [members[name]() for name in ("suffix", "self", "whole")]
+    collective = CollectiveDrafter(chosen, vote=vote, min_survival=0.0, thrifty=False)
+    with LLM(target, drafters=[collective], num_speculative_tokens=4, controller="fixed", **KIND) as llm:
+        rounds = []
+        llm.observe(rounds.append)
+        prompts = [PROMPTS[0]] * 3
+        done = llm.generate(prompts, params, progress=False)
+        assert len({tuple(c.token_ids) for c in done}) == 1
+        by_request = [[r for r in rounds if r.request_id == c.request_id and r.tokens] for c in done]
+        assert {name for r in by_request[0] for votes in r.votes for name in votes} == {"suffix"}
+        assert all(dict(r.asked)[m.name] == 0 for r in by_request[0] if r.asked for m in chosen[1:])
+        assert all(any(dict(r.asked)[m.name] for r in by_request[1] if r.asked) for m in chosen)
+        assert not any(r.planned for r in by_request[2])
+        with pytest.raises(ValueError, match=r"speculation=.* with some of suffix, .*, or none"):
+            llm.generate(PROMPTS[0], SamplingParams(speculation={"drafters": ["nobody"]}))
+
+
 def test_records_are_kept_by_label_and_from_one_process_to_the_next(tmp_path):
     def made():
         return CollectiveDrafter([Says(7), Says(8)], weights="log_odds", min_survival=0.0, state=tmp_path / "state.json")

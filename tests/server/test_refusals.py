@@ -72,7 +72,7 @@ REFUSED = [
     (CHAT, {"metadata": {str(i): "" for i in range(17)}}, "metadata", "at most 16"),
     (CHAT, {"label": "x" * 257}, "label", "at most 256 characters"),
     (CHAT, {"speculation": {"num_tokens": -1}}, "speculation", "k from 0"),
-    (CHAT, {"speculation": {"num_tokens": 1, "drafters": ["a"]}}, "speculation.drafters", "does not support it"),
+    (CHAT, {"speculation": {"num_tokens": 1, "drafters": ["a"]}}, "speculation", "some of suffix, or none"),
     (CHAT, {"stream_options": {"include_usage": True}}, "stream_options", "for streams alone"),
     (CHAT, {"stream": True, "stream_options": {"x": 1}}, "stream_options.x", "does not support it"),
     (CHAT, {"stream": True, "messages": [{"role": "user", "content": "x" * 5000}]}, "messages", "must leave room for one more"),

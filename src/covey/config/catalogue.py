@@ -163,7 +163,10 @@ _SAMPLING: dict[str, tuple[Kind, str]] = {
     "max_tokens": ("int", "most tokens of an answer"),
     "min_tokens": ("int", "fewest tokens of an answer"),
     "logprobs": ("int", "log probabilities of the chosen token and of this many others"),
-    "speculation": ("pairs", "cap the draft length of the requests: num_tokens=K; 0 is plain decoding"),
+    "speculation": (
+        "pairs",
+        "cap draft lengths: num_tokens=K, 0 is plain; or a JSON object, which may name the drafters",
+    ),
     "label": ("str", "the kind of work, in your own words: a collective keeps its members' records by it"),
     "grammar": ("grammar", "what the answer must look like: json_object, json_schema:FILE, regex:PATTERN or lark:FILE"),
 }

@@ -71,6 +71,8 @@ class Apart:
         member = self.members[number]
         wanted: list[tuple[_Tree, int]] = []
         for tree in trees:
+            if not tree.draft.sequence.takes_from(member.name):
+                continue
             kind = kind_of(tree.surest)
             if not self.thrifty or not tree.heard or economy.pays(number, kind, alive=1.0):
                 wanted.append((tree, kind))

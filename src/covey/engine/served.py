@@ -17,6 +17,7 @@ from dataclasses import replace
 from covey import noise
 from covey.config import EngineConfig
 from covey.control import FixedLength
+from covey.drafters import CollectiveDrafter
 from covey.engine.engine import Engine
 from covey.engine.generation import Event, Generation
 from covey.engine.text import OutputText
@@ -54,6 +55,13 @@ class Served:
         ended = WarmRows(pipeline) if config.prefix_reuse and hasattr(self.target, "inherit") else ColdRows(pipeline)
         self.engine = Engine(pipeline, FixedLength(0), config.max_num_seqs, config.prefill_chunk, ended)
 
+    @property
+    def drafter_names(self) -> tuple[str, ...]:
+        """Who may draft, by the names that a request's `speculation` calls them by."""
+        if self.drafter is None:
+            return ()
+        return self.drafter.member_names if isinstance(self.drafter, CollectiveDrafter) else (self.drafter.name,)
+
     def encode(self, prompt: Prompt, tools: Seq[Tool] = ()) -> list[int]:
         """Token ids of a prompt: text, token ids, or chat messages, with which tools may go. Raises CoveyError when it does not fit
         the target."""
@@ -80,11 +88,13 @@ class Served:
     ) -> list[Generation]:
         """The n completions of one request, ready for the engine. kind: see `kind_of_work`; scope: see Sequence.
 
-        Raises CoveyError for a scope that is no string, ValueError for ids beyond the vocabulary and for a grammar that cannot be compiled.
+        Raises CoveyError for a scope that is no string; ValueError for ids beyond the vocabulary, for drafters that do not serve here, and
+        for a grammar that cannot be compiled.
         """
         if not isinstance(scope, str):
             raise CoveyError(f"scope={scope!r}: scope must be a string, such as the name of a user; leave it out where all may share")
         params.check_vocabulary(self.target.vocab_size)
+        params.check_drafters(self.drafter_names)
         room = self.max_model_len - len(ids)
         params = replace(params, max_tokens=min(params.max_tokens, room), min_tokens=min(params.min_tokens, room))
         request_seed = secrets.randbits(63) if params.seed is None else params.seed

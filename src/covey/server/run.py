@@ -44,7 +44,9 @@ class Run:
         if service.lifecycle.draining:
             raise overloaded("the server is about to stop: ask another one, or later", _DRAINING_SECONDS)
         try:
-            params.check_vocabulary(service.llm.served(target).target.vocab_size)
+            served = service.llm.served(target)
+            params.check_vocabulary(served.target.vocab_size)
+            params.check_drafters(served.drafter_names)
         except ValueError as error:
             raise refused(error) from None
         self.target, self.prompts, self.params = target, prompts, params

@@ -45,7 +45,7 @@ def sampling(body: SamplingFields, defaults: SamplingParams, config: ServerConfi
         given["max_tokens"] = body.max_completion_tokens
         names["max_tokens"] = "max_completion_tokens"
     if body.speculation is not None:
-        given["speculation"] = {"num_tokens": body.speculation.num_tokens}
+        given["speculation"] = body.speculation.model_dump(exclude_none=True)
     if body.n is not None and body.n > config.max_n:
         raise invalid("n", f"n={body.n}: n must be a whole number from 1 to {config.max_n}")
     if body.stream_options is not None and not body.stream:

@@ -92,9 +92,10 @@ class StreamOptions(_Strict):
 
 
 class Speculation(_Strict):
-    """num_tokens: the longest draft for this request; 0 is plain decoding."""
+    """num_tokens: the longest draft for this request; 0 is plain decoding. drafters: only these may draft for it."""
 
-    num_tokens: int
+    num_tokens: int | None = None
+    drafters: Annotated[list[str], Field(fail_fast=True, max_length=16)] | None = None
 
 
 class SamplingFields(_Strict):
