@@ -89,9 +89,10 @@ class SamplingParams:
     left out of the text). ignore_eos: go on after the model's own end tokens. min_tokens: neither end tokens nor
     stop strings count before so many tokens. logprobs: None for none, 0 for the chosen token's, m for the m best
     too; of the target's distribution before any processing. speculation: {"num_tokens": k} caps the draft length
-    of this request, 0 is plain decoding; {"drafters": [names]} lets only these draft for it, [] nobody. label: the kind of work, in the caller's own words; a collective keeps its members'
-    records by it, and without one by the system prompt, if there is one. grammar: what the answer must look like, a Grammar
-    or what `Grammar.of` reads; it says itself when the answer may end, so neither min_tokens nor ignore_eos go with it.
+    of this request, 0 is plain decoding; {"drafters": [names]} lets only these draft for it, [] nobody. label: the
+    kind of work, in the caller's own words; a collective keeps its members' records by it, and without one by the system
+    prompt, if there is one. grammar: what the answer must look like, a Grammar or what `Grammar.of` reads; it says itself
+    when the answer may end, so neither min_tokens nor ignore_eos go with it.
 
     Raises ValueError naming field, value and range.
     """
