@@ -129,8 +129,8 @@ class Draft:
 
     survival[i] estimates the probability that tokens[: i + 1] are all accepted; it never rises along the draft. votes[i] names
     those members of a collective that were for tokens[i], records says how often each member was right in this sequence
-    lately, and asked how many guesses (or whole drafts) each was asked for, 0 for one that rested; all are empty for a drafter that is
-    no collective.
+    lately, weights what its vote counts for at that rate, asked how many guesses (or whole drafts) each was asked for, 0 for one that
+    rested, and spent the seconds that it took over them; all are empty for a drafter that is no collective.
     """
 
     start: int
@@ -141,6 +141,8 @@ class Draft:
     votes: tuple[tuple[str, ...], ...] = ()
     records: tuple[tuple[str, float], ...] = ()
     asked: tuple[tuple[str, int], ...] = ()
+    weights: tuple[tuple[str, float], ...] = ()
+    spent: tuple[tuple[str, float], ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.survival) != len(self.tokens):
@@ -161,8 +163,7 @@ class Draft:
         """The first `length` tokens of this draft."""
         if length >= len(self.tokens):
             return self
-        kept = self.tokens[:length], self.survival[:length], self.source, self.votes[:length], self.records, self.asked
-        return Draft(self.start, self.prefix_id, *kept)
+        return replace(self, tokens=self.tokens[:length], survival=self.survival[:length], votes=self.votes[:length])
 
 
 @dataclass(frozen=True)
@@ -190,8 +191,8 @@ class Round:
     pass, and the seconds of drafting, verifying and everything else. Of the seconds of drafting step_overlap_seconds passed while
     the target did something else, so that a step lasts draft - overlap + verify + other. pipeline is how drafting and verifying took
     turns. pool: sequences whose drafts were ready, or being written, when the pass began, its own not among them; pool_limit: so
-    many ready ones at most, drafters pause there. votes, records and asked: see Draft. cached, told in a sequence's first round alone,
-    is how many positions of its prompt had been read before, for another sequence.
+    many ready ones at most, drafters pause there. votes, records, asked, weights and spent: see Draft. cached, told in a sequence's
+    first round alone, is how many positions of its prompt had been read before, for another sequence.
     """
 
     step: int
@@ -216,6 +217,8 @@ class Round:
     votes: tuple[tuple[str, ...], ...] = ()
     records: tuple[tuple[str, float], ...] = ()
     asked: tuple[tuple[str, int], ...] = ()
+    weights: tuple[tuple[str, float], ...] = ()
+    spent: tuple[tuple[str, float], ...] = ()
     proposed: tuple[int, ...] = ()
     gain: float = 0.0
     cost: float = 0.0

@@ -312,6 +312,19 @@ def test_a_request_may_name_who_drafts_for_it(vote, target, members):
             llm.generate(PROMPTS[0], SamplingParams(speculation={"drafters": ["nobody"]}))
 
 
+def test_a_draft_tells_what_members_weigh_and_what_they_took():
+    ticks = itertools.count()
+    collective = CollectiveDrafter([Says(7), Says(7), Says(8)], weights="log_odds", min_survival=0.0, clock=lambda: float(next(ticks)))
+    text = sequence(1, 2)
+    for _ in range(10):
+        draft = propose(collective, text, 2)
+        text.commit([8])
+        collective.commit(text, draft, 0)
+    weights, spent = dict(draft.weights), dict(draft.spent)
+    assert weights["says 8"] > weights["says 7"] >= 0
+    assert spent["says 8"] == 2.0  # a second of this clock for each of two guesses
+
+
 def test_records_are_kept_by_label_and_from_one_process_to_the_next(tmp_path):
     def made():
         return CollectiveDrafter([Says(7), Says(8)], weights="log_odds", min_survival=0.0, state=tmp_path / "state.json")

@@ -82,8 +82,10 @@ class Apart:
         laden = any(member.laden(tree.draft.sequence) for tree, _ in wanted)
         began = self.clock()
         proposed = member.call("propose", [], [tree.draft.sequence for tree, _ in wanted], [tree.draft.length for tree, _ in wanted])
+        seconds = self.clock() - began
+        self.ledger.spend(number, seconds, [tree.draft.sequence for tree, _ in wanted])
         if not laden:
-            economy.spent(number, self.clock() - began, len(wanted))
+            economy.spent(number, seconds, len(wanted))
         for tree, _ in wanted:
             self.ledger.standings[tree.draft.sequence.id].times[number] += 1
         for (tree, kind), own in zip(wanted, proposed, strict=False):

@@ -58,8 +58,8 @@ class Asked:
 class Standing:
     """What is kept of one sequence: its members' weights, the draft that was voted, and what everybody guessed along it.
 
-    sharing: how members that err together share their votes.
-    elected: kind and token of every voted one, also of a last one that was not worth writing. times: how often each member was asked.
+    sharing: how members that err together share their votes. elected: kind and token of every voted one, also of a last one that was
+    not worth writing. times: how often each member was asked; spent: the seconds that it took.
     """
 
     weights: Weights
@@ -71,9 +71,10 @@ class Standing:
     elected: list[tuple[int, int]] = field(default_factory=list)
     votes: list[tuple[str, ...]] = field(default_factory=list)
     times: Counter[int] = field(default_factory=Counter)
+    spent: dict[int, float] = field(default_factory=dict)
 
     def open(self, draft: Growing) -> None:
-        self.draft, self.casts, self.asked, self.elected, self.votes, self.times = draft, [], [], [], [], Counter()
+        self.draft, self.casts, self.asked, self.elected, self.votes, self.times, self.spent = draft, [], [], [], [], Counter(), {}
 
     def shift(self, count: int) -> None:
         """The first `count` tokens of the draft are settled."""
@@ -144,7 +145,16 @@ class Ledger:
         standing = self.standings[draft.sequence.id]
         records = tuple((name, standing.rates.of(number)) for number, name in enumerate(self.names))
         asked = tuple((name, standing.times[number]) for number, name in enumerate(self.names))
-        return replace(draft.draft(source), votes=tuple(standing.votes[draft.supposed :]), records=records, asked=asked)
+        weights = tuple((name, standing.weights.of(number, rate)) for number, (name, rate) in enumerate(records))
+        spent = tuple((name, standing.spent.get(number, 0.0)) for number, name in enumerate(self.names))
+        votes = tuple(standing.votes[draft.supposed :])
+        return replace(draft.draft(source), votes=votes, records=records, asked=asked, weights=weights, spent=spent)
+
+    def spend(self, member: int, seconds: float, sequences: Seq[Sequence]) -> None:
+        """A member took so long over these sequences' drafts, for all alike."""
+        for sequence in sequences:
+            spent = self.standings[sequence.id].spent
+            spent[member] = spent.get(member, 0.0) + seconds / len(sequences)
 
     def advance(self, sequence: Sequence) -> None:
         """The text has grown: a draft that was written on beyond what was sent, and that the text follows so far, stays open."""

@@ -80,7 +80,9 @@ class Lockstep:
         began = self.clock()
         proposed = member.call("propose", [], [draft.sequence for draft in wanted], [draft.length for draft in wanted])
         usable = [(draft, own) for draft, own in zip(wanted, proposed, strict=False) if not own.stale(draft.sequence)]
-        self.ledger.economy(wanted[0].sequence.target).spent(number, self.clock() - began, sum(len(own) for _, own in usable))
+        seconds = self.clock() - began
+        self.ledger.spend(number, seconds, [draft.sequence for draft in wanted])
+        self.ledger.economy(wanted[0].sequence.target).spent(number, seconds, sum(len(own) for _, own in usable))
         return {draft.sequence.id: Whole(draft.sequence, draft.start, len(own), own=own) for draft, own in usable}
 
     def _hear(self, number: int, led: dict[int, Growing], ballots: list[_Ballots], economy: Economy) -> None:
@@ -101,10 +103,12 @@ class Lockstep:
         laden = any(member.laden(own.sequence, len(own.tokens)) for _, own, _ in wanted)
         began = self.clock()
         guesses = member.guesses([own for _, own, _ in wanted])
+        seconds = self.clock() - began
+        self.ledger.spend(number, seconds, [own.sequence for _, own, _ in wanted])
         # What a whole draft cost was spent when it was made. A member with a text to catch up with costs less next time, which is soon:
         # until one is measured without, it is asked everywhere.
         if member.guesser is not None and not laden:
-            economy.spent(number, self.clock() - began, len(wanted))
+            economy.spent(number, seconds, len(wanted))
         for (ballot, _, kind), guess in zip(wanted, guesses, strict=True):
             self.ledger.standings[ballot.draft.sequence.id].times[number] += 1
             if guess is not None:

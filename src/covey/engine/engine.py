@@ -137,6 +137,8 @@ class Engine:
                 votes=work.draft.votes,
                 records=work.draft.records,
                 asked=work.draft.asked,
+                weights=work.draft.weights,
+                spent=work.draft.spent,
                 proposed=proposed.tokens,
                 gain=cut.gain,
                 cost=cut.cost,

@@ -85,11 +85,14 @@ class Metrics:
             ("request_success", "completions that ended, by reason", (*model, "finished_reason")),
             ("drafter_votes_won", "accepted tokens that a drafter was for", of_drafter),
             ("drafter_asked", "guesses, or whole drafts, that a member of a collective was asked for", of_drafter),
+            ("drafter_seconds", "seconds that a member of a collective took over its guesses", of_drafter),
         ):
             families[name] = self._counter(name, help, labels)
-        families["drafter_hit_rate"] = Gauge(
-            "covey:drafter_hit_rate", "how often a member of a collective was right lately", of_drafter, registry=self.registry
-        )
+        for name, help in (
+            ("hit_rate", "how often a member of a collective was right lately"),
+            ("weight", "what its vote counts for then"),
+        ):
+            families[f"drafter_{name}"] = Gauge(f"covey:drafter_{name}", help, of_drafter, registry=self.registry)
         self._prompt_tokens = self._counter("prompt_tokens", "prompt tokens of admitted requests", model)
         self._reused = self._counter("prefix_cache_hits", "prompt tokens that had been read before", model)
         self._answers = self._counter("http_responses", "answers, by status", ("status",))
@@ -129,8 +132,11 @@ class Metrics:
         for name, times in happened.asked:
             if times:
                 series.labelled("drafter_asked", name).inc(times)
-        for name, rate in happened.records:
-            series.labelled("drafter_hit_rate", name).set(rate)
+        for name, seconds in happened.spent:
+            series.labelled("drafter_seconds", name).inc(seconds)
+        for family, held in (("drafter_hit_rate", happened.records), ("drafter_weight", happened.weights)):
+            for name, value in held:
+                series.labelled(family, name).set(value)
         step = series.speed.observe(happened)
         if step is not None:
             series["engine_steps"].inc()
