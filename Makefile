@@ -2,7 +2,8 @@
 # Everything lives in .venv; the stamp files in it keep anything from being done twice.
 
 PYTHON ?= python3
-PYTEST_ARGS ?=
+# Two files at a time, each worker with one thread: most tests are of tiny models, which two threads do not help.
+PYTEST_ARGS ?= -n 2 --dist loadfile
 BIN := .venv/bin
 # Through the constraints, so that everyone runs the tested versions (and torch's build is the one that pip finds for that version).
 INSTALL := $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check -c constraints.txt

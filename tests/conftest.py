@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from covey.model.reference import ReferenceGenerator
 
-# Before anything imports torch: on a machine of many cores tiny matrices spend all their time in waking threads.
-os.environ.setdefault("OMP_NUM_THREADS", str(min(2, os.cpu_count() or 1)))
+# Before anything imports torch: on a machine of many cores tiny matrices spend all their time in waking threads, and so do
+# two workers with two threads each on two cores.
+os.environ.setdefault("OMP_NUM_THREADS", "1" if "PYTEST_XDIST_WORKER" in os.environ else str(min(2, os.cpu_count() or 1)))
+
+# A shell ignores Ctrl-C for what it starts in the background, and so would the commands that tests interrupt.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# How long a case takes says something about the machine, not about covey.
+settings.register_profile("covey", deadline=None)
+settings.load_profile("covey")
 
 ON_REQUEST = {"slow": "takes minutes", "gpu": "needs a CUDA device", "vllm": "needs vLLM"}
 

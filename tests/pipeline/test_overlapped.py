@@ -70,7 +70,7 @@ def plain() -> list[list[int]]:
 def texts(llm: LLM) -> list[list[int]]:
     done = [c.token_ids for c in llm.generate(PROMPTS, PARAMS)]
     llm.served().engine.pipeline.settle()
-    assert llm.target.rows.num_free == llm.target.rows.num_blocks
+    assert llm.target.rows.num_available == llm.target.rows.num_blocks
     return done
 
 
@@ -145,7 +145,7 @@ def test_a_failing_pass_fails_its_requests_and_no_others():
         assert 0 < failed < len(PROMPTS), "in halves one group fails"
         assert [c.finish_reason for c in llm.generate(PROMPTS, PARAMS)] == ["length"] * len(PROMPTS)
         llm.served().engine.pipeline.settle()
-        assert llm.target.rows.num_free == llm.target.rows.num_blocks
+        assert llm.target.rows.num_available == llm.target.rows.num_blocks
 
 
 def test_closing_while_a_draft_is_under_way_ends_everything():
@@ -158,7 +158,7 @@ def test_closing_while_a_draft_is_under_way_ends_everything():
         closing = asyncio.create_task(asyncio.to_thread(llm.close))
         stuck.release.set()
         await closing
-        assert llm.target.rows.num_free == llm.target.rows.num_blocks
+        assert llm.target.rows.num_available == llm.target.rows.num_blocks
         return (await asked)[0].finish_reason
 
     assert asyncio.run(main()) == "abort"
