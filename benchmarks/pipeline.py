@@ -246,7 +246,8 @@ def waiting_share(longest: float) -> float:
 def soak(minutes: float, pipeline: str) -> dict[str, Any]:
     """Requests at random, aborted at random: everything ends, and every row comes back."""
     chooser, deadline = random.Random(1), time.monotonic() + 60 * minutes
-    with LLM("toy", drafters=[SuffixDrafter(min_survival=0.0)], pipeline=pipeline, controller="fixed", max_num_seqs=8) as llm:
+    options = {"pipeline": pipeline, "controller": "fixed", "max_num_seqs": 8}
+    with LLM("toy", drafters=[SuffixDrafter(min_survival=0.0)], **options) as llm:
         to, ended, asked = llm.served(), [], []
         seen: dict[str, int] = {}
         llm.observe(lambda happened: _count(seen, happened))
@@ -259,6 +260,7 @@ def soak(minutes: float, pipeline: str) -> dict[str, Any]:
             to.engine.step()
             if asked and chooser.random() < 0.02:
                 to.engine.abort(asked[-1 - chooser.randrange(min(8, len(asked)))].sequence.request_id)
+        to.engine.scheduler.ended.clear()  # rows that are kept warm for others that begin alike
         to.engine.pipeline.settle()
         free = llm.target.rows.num_free == llm.target.rows.num_blocks and not len(llm.target.rows)
         faults = asdict(to.engine.pipeline.faults)
