@@ -9,6 +9,7 @@ import pytest
 
 from covey import LLM, SamplingParams
 from covey.config import cache_dir
+from covey.config.catalogue import PIPELINES
 from covey.drafters import CollectiveDrafter, make_drafter
 from tests.exactness.drafters import ScriptedDrafter
 from tests.exactness.smollm2 import DATA
@@ -38,6 +39,22 @@ def test_text_is_the_recorded_text_of_transformers(drafter):
         done = llm.generate([c["prompt"] for c in CASES], SamplingParams(max_tokens=32), progress=False)
     assert {c["task"]: d.token_ids for c, d in zip(CASES, done, strict=True)} == {c["task"]: c["tokens"] for c in CASES}
     assert (sum(d.stats.num_accepted_tokens for d in done) > 0) == (drafter != "plain")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("batch", [1, 8])
+def test_ninety_sampled_texts_are_the_same_whatever_the_pipeline(batch):
+    """Ten completions of each prompt, with warm rows; drafted by a collective under each pipeline, and by nobody."""
+    params = SamplingParams(max_tokens=32, temperature=0.9, seed=11, n=10)
+    texts = []
+    for drafting in ({"drafters": []}, *({"drafters": ["suffix:smollm2", "nested:smollm2"], "pipeline": name} for name in PIPELINES)):
+        options = {"controller": "fixed", "num_speculative_tokens": 4, "dtype": "float32", "device": "cpu", "max_model_len": 512}
+        with LLM("smollm2", **drafting, **options, max_num_seqs=batch) as llm:
+            done = llm.generate([c["prompt"] for c in CASES], params, progress=False)
+        assert (sum(d.stats.num_accepted_tokens for d in done) > 0) == bool(drafting["drafters"])
+        texts.append([d.token_ids for d in done])
+    assert len(texts[0]) == 90
+    assert all(each == texts[0] for each in texts[1:])
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,10 @@ _GAUGES = {
     "num_requests_running": "completions that the engine is writing",
     "num_requests_waiting": "requests and completions that wait for it",
     "kv_cache_usage_perc": "share of the KV cache's blocks that are in use, from 0 to 1",
+    "pipeline_pool": "sequences whose drafts were ready, or being written, when the last pass began",
+    "pipeline_pool_limit": "ready drafts at which drafters pause; 0 where there is no pool",
+    "drafter_failures": "calls of the drafter that raised, since the start",
+    "drafters_lost": "drafters that are not asked any more, because they failed or hung",
     "engine_last_step_age_seconds": "since the last step of an engine that has work; 0 for one that has none",
 }
 _HISTOGRAMS = {
@@ -140,6 +144,8 @@ class Metrics:
         step = series.speed.observe(happened)
         if step is not None:
             series["engine_steps"].inc()
+            self._families["pipeline_pool"].labels(happened.target).set(happened.pool)
+            self._families["pipeline_pool_limit"].labels(happened.target).set(happened.pool_limit)
             series["plain_seconds_estimate"].inc(step.plain_seconds or 0.0)
             for part in ("draft", "verify", "other"):
                 series.labelled("step_seconds", part).inc(getattr(step, f"{part}_seconds"))

@@ -65,6 +65,8 @@ class Service:
             "num_requests_running": lambda: len(scheduler.running),
             "num_requests_waiting": lambda: gate.waiting + len(scheduler.waiting),
             "kv_cache_usage_perc": lambda: 1 - served.target.rows.num_available / max(1, served.target.rows.num_blocks),
+            "drafter_failures": lambda: served.engine.pipeline.faults.failures,
+            "drafters_lost": lambda: served.engine.pipeline.faults.dropped + served.engine.pipeline.faults.quarantined,
             "engine_last_step_age_seconds": lambda: self.lifecycle.age(target),
         }
         self.metrics.add_target(target, Speed(lambda: _costs(served.engine)), gauges)

@@ -19,7 +19,8 @@ _KEEP = 1 - 1 / 256  # of what recent steps were, at each new one
 
 @dataclass(frozen=True)
 class Step:
-    """One step: tokens that it emitted, seconds that it took, and that plain decoding is expected to take; None where that is unknown."""
+    """One step: tokens that it emitted, seconds that it took (of drafting those that were waited for), and that plain decoding is expected
+    to take; None where that is unknown."""
 
     tokens: int
     draft_seconds: float
@@ -73,7 +74,8 @@ class Speed:
         first, tokens = rounds[0], sum(len(each.tokens) for each in rounds)
         costs = self._costs()
         plain = None if costs is None else _plain_seconds(costs, rounds, tokens)
-        return Step(tokens, first.step_draft_seconds, first.step_verify_seconds, first.step_other_seconds, plain)
+        awaited = first.step_draft_seconds - first.step_overlap_seconds
+        return Step(tokens, awaited, first.step_verify_seconds, first.step_other_seconds, plain)
 
 
 def _plain_seconds(costs: Costs, rounds: list[Round], tokens: int) -> float:
