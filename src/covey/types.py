@@ -57,7 +57,8 @@ class Sequence:
     that no two sequences share noise. end_ids are the tokens that end this sequence. target is the name of the target that
     writes it. kind is the kind of work that records are kept by: unless it is given, the request's label. scope says whose it is:
     sequences of different scopes share nothing that was read. shown is how many of its tokens drafters have been shown, as far as
-    the controller knows. constraint is what the request's grammar comes to.
+    the controller knows. constraint is what the request's grammar comes to. draft_cap is the longest draft that the operator allows at
+    the moment, None for any.
     """
 
     id: int
@@ -75,6 +76,7 @@ class Sequence:
     scope: str = ""
     shown: int = 0
     constraint: Constraint | None = None
+    draft_cap: int | None = None
 
     def __post_init__(self) -> None:
         self.kind = self.kind or self.params.label
@@ -103,7 +105,8 @@ class Sequence:
     def max_draft_tokens(self) -> int:
         """The longest draft that can be of use: the target's own token must still fit into max_tokens."""
         cap = self.params.max_tokens - self.num_output - 1
-        return max(0, min(cap, self.params.speculation.get("num_tokens", cap)))
+        allowed = cap if self.draft_cap is None else min(cap, self.draft_cap)
+        return max(0, min(allowed, self.params.speculation.get("num_tokens", allowed)))
 
 
 @dataclass(frozen=True)

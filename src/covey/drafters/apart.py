@@ -47,7 +47,7 @@ class Apart:
         if not trees:
             return
         economy = self.ledger.economy(trees[0].draft.sequence.target)
-        for number in economy.order():
+        for number in (number for number in economy.order() if self.members[number].takes_part):
             self._hear(number, trees, economy)
         for tree in trees:
             self.walk(tree.draft, tree.own, tree.path)

@@ -54,7 +54,8 @@ class Lockstep:
 
     def _lead(self, number: int, drafts: list[Growing]) -> dict[int, Growing]:
         """The drafts that a member takes part in, by sequence; its own copy, written on by the vote."""
-        member, wanted = self.members[number], [draft for draft in drafts if draft.length > 0]
+        member = self.members[number]
+        wanted = [draft for draft in drafts if draft.length > 0] if member.takes_part else []
         if member.guesser is not None:
             opened = {draft.sequence.id: member.call("open", None, draft.sequence, draft.length) for draft in wanted}
             return {name: draft for name, draft in opened.items() if draft is not None}

@@ -22,10 +22,13 @@ _LITTLE = 8  # tokens that are read along with a guess at no cost to speak of
 
 
 class Member:
-    """A drafter in a collective: one whose method fails three times in a row is not asked any more."""
+    """A drafter in a collective: one whose method fails three times in a row is not asked any more.
+
+    takes_part: False leaves it out of votes for now; it goes on being told what happens, so that it can return.
+    """
 
     def __init__(self, drafter: Drafter) -> None:
-        self.drafter, self.rests = drafter, False
+        self.drafter, self.rests, self.takes_part = drafter, False, True
         self.name = drafter.name
         self.guesser = drafter if isinstance(drafter, Guesser) else None
         if self.guesser is not None:
