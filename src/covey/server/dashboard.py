@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from importlib.resources import files
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
+from covey.server.asked import asked_of
 from covey.server.errors import ApiError
 
 router = APIRouter(include_in_schema=False)
@@ -32,6 +33,7 @@ _POLICY = "; ".join(
     ]
 )
 _HEADERS = {"content-security-policy": _POLICY, "referrer-policy": "no-referrer", "cross-origin-opener-policy": "same-origin"}
+_FREE, _WANTED = b'data-key="free"', b'data-key="wanted"'
 _FILES = (
     "index.html",
     "style.css",
@@ -64,9 +66,12 @@ _HELD = _read()
 
 
 @router.get("/", response_model=None)
-async def index() -> Response:
-    """The page."""
-    return _answer("index.html")
+async def index(request: Request) -> Response:
+    """The page, which is told whether to ask for a key first: to find out by being refused would be an error in the browser's console."""
+    content, media = _HELD["index.html"]
+    if asked_of(request).service.keys.required:
+        content = content.replace(_FREE, _WANTED)
+    return Response(content, headers={**_HEADERS, "content-type": media})
 
 
 @router.get("/page/{name:path}", response_model=None)
@@ -74,9 +79,5 @@ async def part(name: str) -> Response:
     """One of its files."""
     if name not in _HELD:
         raise ApiError(404, f"/page/{name[:60]}: there is no such file", code="not_found")
-    return _answer(name)
-
-
-def _answer(name: str) -> Response:
     content, media = _HELD[name]
     return Response(content, headers={**_HEADERS, "content-type": media})
