@@ -102,10 +102,14 @@ class Sequence:
         self.tokens.extend(tokens)
 
     @property
+    def room(self) -> int:
+        """Tokens that fit into max_tokens beside the target's next one."""
+        return max(0, self.params.max_tokens - self.num_output - 1)
+
+    @property
     def max_draft_tokens(self) -> int:
-        """The longest draft that can be of use: the target's own token must still fit into max_tokens."""
-        cap = self.params.max_tokens - self.num_output - 1
-        allowed = cap if self.draft_cap is None else min(cap, self.draft_cap)
+        """The longest draft that can be of use and is allowed."""
+        allowed = self.room if self.draft_cap is None else min(self.room, self.draft_cap)
         return max(0, min(allowed, self.params.speculation.get("num_tokens", allowed)))
 
 

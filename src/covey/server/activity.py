@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
+from statistics import fmean
 from typing import Any
 
 from covey.server.speed import Step
@@ -24,7 +25,7 @@ _STALE = 30  # takes after which a completion that nobody heard of is forgotten:
 @dataclass
 class Share:
     """Tokens that were drafted, or that a member was for, and those of them that were accepted. hit_rate: how often a member of a
-    collective was right lately, by its own last Round; its votes weigh by that."""
+    collective was right lately, the mean over Rounds of what each sequence has seen of it; its votes weigh by that."""
 
     drafted: int = 0
     accepted: int = 0
@@ -115,6 +116,7 @@ class Activity:
         self._gauges, self._clock = gauges, clock
         self._lock = threading.Lock()
         self._second, self._began = Second(), clock()
+        self._rates: dict[str, list[float]] = {}  # by member
         self._level = _Fading()
         self._seen = 0  # drafted tokens so far
         self._own: dict[int, _Fading] = {}  # by sequence
@@ -127,7 +129,7 @@ class Activity:
                 self._second.count(happened)
                 self._remember(happened)
             for name, rate in happened.records:
-                self._second.drafters.setdefault(name, Share()).hit_rate = rate
+                self._rates.setdefault(name, []).append(rate)
             if step is not None:
                 self._second.count_step(step)
 
@@ -136,11 +138,14 @@ class Activity:
         now = self._clock()
         with self._lock:
             second, self._second = self._second, Second()
+            rates, self._rates = self._rates, {}
             second.seconds, self._began = now - self._began, now
             self._taken += 1
             self._own = {number: own for number, own in self._own.items() if self._taken - own.heard < _STALE}
             second.level = self._level.share if self._seen >= _LEVEL_LEAST else None
             second.surest = max((own.share for own in self._own.values() if own.drafted >= _OWN_LEAST), default=None)
+        for name, each in rates.items():
+            second.drafters.setdefault(name, Share()).hit_rate = fmean(each)
         for name, value in self._gauges.items():
             setattr(second, name, value())
         return second

@@ -8,6 +8,7 @@ One task in the event loop takes every target's Second, holds the alert rules ag
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, Mapping
@@ -19,6 +20,8 @@ from covey.server.callers import Callers
 from covey.server.errors import overloaded
 from covey.server.keys import Caller
 from covey.server.lifecycle import Lifecycle
+
+log = logging.getLogger("covey.server")
 
 _KEPT = 300
 _MINUTE = 60
@@ -41,7 +44,10 @@ class Live:
         """Until it is cancelled."""
         while True:
             await asyncio.sleep(self._pace)
-            self.tick(time.time())
+            try:
+                self.tick(time.time())
+            except Exception:  # a second that cannot be told must not end all further ones
+                log.exception("a snapshot failed: a fault of covey")
 
     def tick(self, now: float) -> None:
         """Take the second that has passed. now: in seconds since 1970."""

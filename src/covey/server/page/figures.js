@@ -67,8 +67,10 @@ class Figures {
   }
 
   recordsOf(name) {
-    let known = null;
-    return this.seconds.map((each) => (known = each.drafters[name]?.hit_rate ?? known));
+    return this.trailing(FEW, (part) => {
+      const known = part.map((each) => each.drafters[name]?.hit_rate).filter((rate) => rate != null);
+      return ratio(sum(known, (rate) => rate), known.length);
+    });
   }
 
   members() {

@@ -10,7 +10,7 @@ export function showTiles(figures) {
   put("rate", rate(figures.rate()));
   put("rate-note", "of all requests together");
   put("speedup", times(gained));
-  put("speedup-note", gained == null ? estimateOf(figures) : "against plain decoding, estimated");
+  put("speedup-note", gained == null ? estimateOf(figures) : "over plain, estimated");
   put("acceptance", percent(figures.acceptance()));
   put("acceptance-note", level == null ? "of drafted tokens" : `${percent(level)} in the long run`);
   put("length", number(figures.meanLength(), 1));
@@ -21,7 +21,7 @@ export function showTiles(figures) {
   by("cache-meter").style.width = `${last.cache * 100}%`;
 }
 
-const estimateOf = (figures) => (figures.minute.some((each) => each.plain_seconds == null) ? "this controller makes no estimate" : "nothing to compare yet");
+const estimateOf = (figures) => (figures.minute.some((each) => each.plain_seconds == null) ? "no estimate here" : "nothing to compare yet");
 
 export function showAlerts(alerts) {
   by("alerts").replaceChildren(
