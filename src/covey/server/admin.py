@@ -28,7 +28,7 @@ log = logging.getLogger("covey.server")
 _PATIENCE = 30.0  # seconds that a step may take, after which the change is
 
 
-class Changes(Strict):
+class DraftingChanges(Strict):
     """What is to be changed; what is left out or null stays. members: the names of those that take part, at least one."""
 
     model: str | None = None
@@ -38,7 +38,7 @@ class Changes(Strict):
     thresholds: Annotated[dict[str, Annotated[list[float], Field(max_length=64)]], Field(max_length=8)] | None = None
 
 
-class Speculation(TypedDict):
+class Drafting(TypedDict):
     """How a target is drafted for. members: whether each takes part. Null is what there is none of."""
 
     num_speculative_tokens: int
@@ -48,25 +48,27 @@ class Speculation(TypedDict):
     thresholds: dict[str, list[float]] | None
 
 
-class Models(TypedDict):
-    models: dict[str, Speculation]
+class DraftingByModel(TypedDict):
+    models: dict[str, Drafting]
 
 
-@router.get("/admin/speculation", **described(None, Models))
+@router.get("/admin/speculation", **described(None, DraftingByModel))
 async def read(request: Request) -> Response:
     """How every target is drafted for."""
     service = asked_of(request).service
     return JSONResponse({"models": {target: await _within(service.llm.tuned(target)) for target in service.llm.targets}})
 
 
-@router.patch("/admin/speculation", **described(Changes, Speculation))
+@router.patch("/admin/speculation", **described(DraftingChanges, Drafting))
 async def change(request: Request) -> Response:
     """Change it, from the next round on. All that is asked for, or nothing."""
-    asked, body = await received(request, Changes)
+    asked, body = await received(request, DraftingChanges)
     target = asked.service.target(body.model)
     changes = {name: value for name, value in body.model_dump(exclude={"model"}).items() if value is not None}
     if not changes:
-        raise invalid(None, f"nothing is to be changed: send one of {', '.join(set(Changes.model_fields) - {'model'})}")
+        raise invalid(
+            None, f"nothing is to be changed: send one of {', '.join(name for name in DraftingChanges.model_fields if name != 'model')}"
+        )
     try:
         before = await _within(asked.service.llm.tuned(target))
         after = await _within(asked.service.llm.tuned(target, **changes))

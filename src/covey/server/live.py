@@ -66,6 +66,7 @@ class Live:
         """The kept snapshots, and then each as it comes, with what is the caller's own. Ends when the server drains."""
         for snapshot in [*self._kept][:-1]:
             yield snapshot
+            await asyncio.sleep(0)  # others have their turn between them
         while True:
             if self._kept:
                 yield {**self._kept[-1], **self._callers.of(caller)}

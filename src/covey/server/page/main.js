@@ -31,8 +31,9 @@ function show() {
   showTiles(figures);
   showLengths(figures.lengths());
   if (last.requests) {
-    showRequests(last.requests, last.num_requests);
-    showLabels(last.labels);
+    const several = Object.keys(last.models).length > 1;
+    showRequests(last.requests, last.num_requests, several);
+    showLabels(last.labels, several);
   }
   draw(figures);
 }

@@ -52,23 +52,24 @@ export function showLengths(counts) {
   );
 }
 
-export function showRequests(requests, count) {
+// several: whether there is more than one model to tell apart.
+export function showRequests(requests, count, several) {
   const rows = requests.map((each) => [
-    each.model,
+    ...(several ? [each.model] : []),
     each.label || DASH,
     each.state,
     duration(each.seconds),
-    number(each.prompt_tokens),
-    number(each.completion_tokens),
+    `${number(each.prompt_tokens)} + ${number(each.completion_tokens)}`,
     percent(each.acceptance),
   ]);
-  const more = count > requests.length ? ` and ${number(count - requests.length)} more` : "";
-  table(by("requests"), ["Model", "Label", "State", "#For", "#Prompt", "#Written", "#Accepted"], rows, "None of this key’s requests is on its way.", more);
+  const more = count > requests.length ? `and ${number(count - requests.length)} more` : "";
+  const titles = [...(several ? ["Model"] : []), "Label", "State", "#For", "#Tokens", "#Accepted"];
+  table(by("requests"), titles, rows, "None of this key’s requests is on its way.", more);
 }
 
-export function showLabels(labels) {
-  const rows = labels.map((each) => [each.label || "none", each.model, percent(each.acceptance), number(each.drafted)]);
-  table(by("labels"), ["Label", "Model", "#Accepted", "#Drafted lately"], rows, "Nothing was drafted for this key yet.");
+export function showLabels(labels, several) {
+  const rows = labels.map((each) => [each.label || "none", ...(several ? [each.model] : []), percent(each.acceptance), number(each.drafted)]);
+  table(by("labels"), ["Label", ...(several ? ["Model"] : []), "#Accepted", "#Drafted lately"], rows, "Nothing was drafted for this key yet.");
 }
 
 // Titles that begin with # are of numbers.
