@@ -16,7 +16,7 @@ import pytest
 from covey.config import ServerConfig
 from covey.drafters import CollectiveDrafter, SuffixDrafter
 from covey.server import dashboard
-from covey.server.keys import Keys
+from covey.server.keys import Caller, Keys
 from tests.server.running import KEY, PacedTarget, eventually, running
 
 ADMIN = "key-of-the-administrator"
@@ -200,6 +200,20 @@ def raised(server) -> float:
     with server.http(headers={"authorization": f"Bearer {KEY}"}) as http:
         (line,) = (line for line in http.get("/metrics").text.splitlines() if line.startswith("covey:alert{") and "watchdog" in line)
     return float(line.split()[-1])
+
+
+def test_one_of_several_models_can_be_looked_at(browser):
+    with running({"large": "toy", "small": "toy"}, keys=Keys({"first": KEY}, ADMIN)) as server, opened(browser, server) as page:
+        server.openai(KEY).completions.create(model="small", prompt=PROMPT, max_tokens=80, extra_body={"ignore_eos": True})
+        page.select_option("#model", "small")
+        until(page, "document.querySelectorAll('#lengths div:not(.empty)').length > 1")
+        until(page, "document.getElementById('labels').textContent.includes('small')")
+        page.fill("#prompt", PROMPT)
+        page.click("#send")
+        page.wait_for_selector("#send:visible")
+        assert server.service.callers.of(Caller("first"))["labels"][0]["model"] == "small"
+        page.select_option("#model", "large")
+        until(page, "document.querySelectorAll('#lengths .empty').length === 1")
 
 
 def test_a_wrong_key_is_asked_for_again(browser, paced):

@@ -38,6 +38,9 @@ class DraftingChanges(Strict):
     thresholds: Annotated[dict[str, Annotated[list[float], Field(max_length=64)]], Field(max_length=8)] | None = None
 
 
+_CHANGEABLE = [name for name in DraftingChanges.model_fields if name != "model"]
+
+
 class Drafting(TypedDict):
     """How a target is drafted for. members: whether each takes part. Null is what there is none of."""
 
@@ -66,9 +69,7 @@ async def change(request: Request) -> Response:
     target = asked.service.target(body.model)
     changes = {name: value for name, value in body.model_dump(exclude={"model"}).items() if value is not None}
     if not changes:
-        raise invalid(
-            None, f"nothing is to be changed: send one of {', '.join(name for name in DraftingChanges.model_fields if name != 'model')}"
-        )
+        raise invalid(None, f"nothing is to be changed: send one of {', '.join(_CHANGEABLE)}")
     try:
         before = await _within(asked.service.llm.tuned(target))
         after = await _within(asked.service.llm.tuned(target, **changes))
