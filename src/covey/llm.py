@@ -23,6 +23,7 @@ from covey.engine.progress import Progress
 from covey.engine.served import Served, kind_of_work
 from covey.engine.statistics import Statistics
 from covey.engine.system import System
+from covey.engine.tuning import Tuning
 from covey.engine.worker import Worker
 from covey.errors import CoveyError
 from covey.sampling_params import SamplingParams
@@ -359,6 +360,14 @@ class AsyncLLM(_Front):
         finally:
             if unfinished:
                 self._worker.abort(request_id)
+
+    async def tuned(self, model: str | None = None, **changes: Any) -> dict[str, Any]:
+        """Change how a target is drafted for, from its next round on, and return how it is now; without changes only that.
+
+        No text changes by it. See engine/tuning.py for what there is. Raises CoveyError naming what cannot be.
+        """
+        tuning = Tuning(self.served(model), self.config)
+        return await asyncio.wrap_future(self._worker.do(lambda: tuning.change(changes)))
 
     def close(self) -> None:
         """Abort what is running, end the thread, give back memory."""

@@ -64,7 +64,8 @@ class Sequence:
     that no two sequences share noise. end_ids are the tokens that end this sequence. target is the name of the target that
     writes it. kind is the kind of work that records are kept by: unless it is given, the request's label. scope says whose it is:
     sequences of different scopes share nothing that was read. shown is how many of its tokens drafters have been shown, as far as
-    the controller knows. constraint is what the request's grammar comes to.
+    the controller knows. constraint is what the request's grammar comes to. draft_cap is the longest draft that the operator allows at
+    the moment, None for any.
     """
 
     id: int
@@ -82,6 +83,7 @@ class Sequence:
     scope: str = ""
     shown: int = 0
     constraint: Constraint | None = None
+    draft_cap: int | None = None
 
     def __post_init__(self) -> None:
         self.kind = self.kind or self.params.label
@@ -110,12 +112,17 @@ class Sequence:
         return replace(self, tokens=list(self.tokens))
 
     @property
+    def room(self) -> int:
+        """Tokens that fit into max_tokens beside the target's next one."""
+        return max(0, self.params.max_tokens - self.num_output - 1)
+
+    @property
     def max_draft_tokens(self) -> int:
-        """The longest draft that can be of use: the target's own token must still fit into max_tokens."""
+        """The longest draft that can be of use and is allowed."""
         if self.params.speculation.get("drafters") in ([], ()):
             return 0
-        cap = self.params.max_tokens - self.num_output - 1
-        return max(0, min(cap, self.params.speculation.get("num_tokens", cap)))
+        allowed = self.room if self.draft_cap is None else min(self.room, self.draft_cap)
+        return max(0, min(allowed, self.params.speculation.get("num_tokens", allowed)))
 
     def takes_from(self, drafter: str) -> bool:
         """Whether a member of a collective may draft for this sequence."""

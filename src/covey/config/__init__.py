@@ -6,12 +6,22 @@ of precedence. Unknown names are refused with a suggestion. This package knows n
     settings = load_settings({"max_num_seqs": "4"})        # Settings(target, drafters, engine, sampling, server, sources)
 """
 
-from covey.config.catalogue import DEFAULT_TARGET, EngineConfig, ServerConfig, all_options, engine_options, sampling_options, server_options
+from covey.config.catalogue import (
+    ALERTS,
+    DEFAULT_TARGET,
+    EngineConfig,
+    ServerConfig,
+    all_options,
+    engine_options,
+    sampling_options,
+    server_options,
+)
 from covey.config.environment import Secrets, cache_dir, debug, quiet_libraries, secrets
 from covey.config.option import ConfigError, Option, unknown
 from covey.config.settings import FILE_NAME, Settings, load_settings
 
 __all__ = [
+    "ALERTS",
     "DEFAULT_TARGET",
     "FILE_NAME",
     "ConfigError",

@@ -8,6 +8,7 @@ The ranges of sampling parameters are SamplingParams' own; this module only says
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +20,10 @@ from covey.sampling_params import SamplingParams
 DEFAULT_TARGET = "smollm2"
 CONTROLLERS = ("goodput", "fixed", "smurfs", "heuristic", "confidence", "table", "watch")
 PIPELINES = ("serial", "overlapped", "auto")
+ALERTS = ("acceptance", "speedup", "repetition", "queue", "watchdog", "memory")
 DTYPES = ("auto", "bfloat16", "float16", "float32", "float64")
+
+_WEBHOOK = re.compile(r"https?://[^\s/?#]+([/?#]\S*)?")
 
 
 def _option(default: Any, kind: Kind, help: str, **limits: Any) -> Any:
@@ -127,6 +131,30 @@ class ServerConfig:
     watchdog_seconds: float = _option(
         120.0, "float", "not ready when the engine has work and has made no step for so many seconds", low=0.1, high=1e6
     )
+    alerts: list[str] | None = _option(
+        None, "names", f"rules that watch this server: {', '.join(ALERTS)}; unset is all of them, none is none", optional=True
+    )
+    alert_seconds: float = _option(
+        30.0, "float", "a rule must have been broken for so many seconds to alert, and kept for as long to clear", low=0.0, high=1e5
+    )
+    alert_acceptance: float = _option(
+        0.5, "float", "alert when acceptance of the last minute is under this share of what it was in the long run", low=0.0, high=1.0
+    )
+    alert_speedup: float = _option(
+        0.95, "float", "alert when drafting makes the last minute slower than this times plain decoding, by estimate", low=0.0, high=10.0
+    )
+    alert_repetition: float = _option(
+        0.98,
+        "float",
+        "alert when more than this share of a completion's drafted tokens is accepted: it may be in a loop",
+        low=0.0,
+        high=1.0,
+    )
+    alert_queue_seconds: float = _option(30.0, "float", "alert when a request has waited longer than this", low=0.0, high=1e6)
+    alert_memory: float = _option(0.95, "float", "alert when more than this share of the machine's memory is in use", low=0.0, high=1.0)
+    alert_webhook: str | None = _option(
+        None, "str", "URL that alerts are posted to as JSON; no other address is ever called", optional=True
+    )
     log_prompts: bool = _option(False, "bool", "write prompts into the log; otherwise no line of it holds text of a request")
 
     def __post_init__(self) -> None:
@@ -137,6 +165,16 @@ class ServerConfig:
                 raise ConfigError(f"models={each!r}: models must be written as NAME=TARGET, separated by commas")
         if len(self.targets) < len(self.models or ()):
             raise ConfigError(f"models={','.join(self.models or ())!r}: models must have names of their own")
+        if unknown_rules := [name for name in self.alerts or () if name not in ALERTS]:
+            raise ConfigError(f"alerts={unknown_rules[0]!r}: alerts must be of {', '.join(ALERTS)}")
+        if self.alert_webhook is not None and not _WEBHOOK.fullmatch(self.alert_webhook):
+            # Not repeated here: what such an address ends with is often a secret.
+            raise ConfigError("alert_webhook: it is no URL: it must be http:// or https:// with a host, and without spaces")
+
+    @property
+    def alert_rules(self) -> tuple[str, ...]:
+        """The names of the rules that are on."""
+        return ALERTS if self.alerts is None else tuple(self.alerts)
 
     @property
     def targets(self) -> dict[str, str]:

@@ -126,7 +126,7 @@ class Goodput(Controller):
         for number, room in enumerate(rooms):
             share[number, room:] = 0
         drafter = self.costs.drafter
-        rounds = [min(_HORIZON, max(1, sequence.max_draft_tokens)) for sequence in sequences]
+        rounds = [min(_HORIZON, max(1, sequence.room)) for sequence in sequences]
         entry = [
             (drafter.per_sequence + drafter.per_unread * self._missed(sequence) / left) * (1.0 if each.awake else _WAKING)
             for sequence, each, left in zip(sequences, own, rounds, strict=True)

@@ -71,7 +71,7 @@ class Apart:
         member = self.members[number]
         wanted: list[tuple[_Tree, int]] = []
         for tree in trees:
-            if not tree.draft.sequence.takes_from(member.name):
+            if not member.drafts_for(tree.draft.sequence):
                 continue
             kind = kind_of(tree.surest)
             if not self.thrifty or not tree.heard or economy.pays(number, kind, alive=1.0):

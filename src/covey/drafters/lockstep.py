@@ -64,14 +64,14 @@ class Lockstep:
         member = self.members[number]
         if member.guesser is None:
             return {}
-        parts = [(draft, max(0, draft.length - draft.supposed)) for draft in drafts if draft.sequence.takes_from(member.name)]
+        parts = [(draft, max(0, draft.length - draft.supposed)) for draft in drafts if member.drafts_for(draft.sequence)]
         resumed = {draft.sequence.id: member.call("resume", None, draft.sequence, draft.supposed, length) for draft, length in parts}
         return {name: draft for name, draft in resumed.items() if draft is not None}
 
     def _lead(self, number: int, drafts: list[Growing]) -> dict[int, Growing]:
         """The drafts that a member takes part in, by sequence; its own copy, written on by the vote."""
         member = self.members[number]
-        wanted = [draft for draft in drafts if draft.length > 0 and draft.sequence.takes_from(member.name)]
+        wanted = [draft for draft in drafts if draft.length > 0 and member.drafts_for(draft.sequence)]
         if member.guesser is not None:
             opened = {draft.sequence.id: member.call("open", None, draft.sequence, draft.length) for draft in wanted}
             return {name: draft for name, draft in opened.items() if draft is not None}

@@ -22,15 +22,22 @@ _LITTLE = 8  # tokens that are read along with a guess at no cost to speak of
 
 
 class Member:
-    """A drafter in a collective: one whose method fails three times in a row is not asked any more."""
+    """A drafter in a collective: one whose method fails three times in a row is not asked any more.
+
+    takes_part: False leaves it out of votes for now; it goes on being told what happens, so that it can return.
+    """
 
     def __init__(self, drafter: Drafter) -> None:
-        self.drafter, self.rests = drafter, False
+        self.drafter, self.rests, self.takes_part = drafter, False, True
         self.name = drafter.name
         self.guesser = drafter if isinstance(drafter, Guesser) else None
         if self.guesser is not None:
             self.guesser.min_survival = 0.0  # the vote ends a draft, not one member's own limit
         self._failures: Counter[str] = Counter()  # by method, in a row
+
+    def drafts_for(self, sequence: Sequence) -> bool:
+        """Whether it has a vote on this sequence's drafts: the operator and the request may leave it out."""
+        return self.takes_part and sequence.takes_from(self.name)
 
     def call(self, what: str, otherwise: Any, *arguments: Any) -> Any:
         """One of the drafter's methods; `otherwise` where it fails or rests. What it began it is still told to stop."""

@@ -32,6 +32,7 @@ class Engine:
         self.scheduler = Scheduler(pipeline, max_num_seqs, prefill_chunk, ended or ColdRows(pipeline))
         self.observers: list[Callable[[Round], None]] = []
         self.num_steps = 0
+        self.draft_cap: int | None = None  # what an operator allows, see tuning.py
         self._generations: dict[int, Generation] = {}
 
     @property
@@ -76,6 +77,8 @@ class Engine:
         if not works:
             return []
         complete = [work for work in works if work.complete]
+        for work in complete:
+            work.sequence.draft_cap = self.draft_cap
         planned = dict(zip(map(id, complete), self.controller.plan([work.sequence for work in complete], _load(works)), strict=True))
         self.pipeline.heed(self.controller.floor)
         return [self.scheduler.room_for_draft(work, planned.get(id(work), 0)) for work in works]

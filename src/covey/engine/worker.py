@@ -12,11 +12,14 @@ import logging
 import queue
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future
+from typing import TypeVar
 
 from covey.engine.engine import Engine
 from covey.engine.generation import Generation
 
 log = logging.getLogger(__name__)
+Result = TypeVar("Result")
 
 
 class Worker:
@@ -37,6 +40,20 @@ class Worker:
         """An id that no engine knows is ignored."""
         for engine in self._engines:
             self._commands.put(lambda e=engine: e.abort(request_id))  # type: ignore[misc]
+
+    def do(self, action: Callable[[], Result]) -> Future[Result]:
+        """Call it between two steps, in this thread. A future that is cancelled before is not called."""
+        future: Future[Result] = Future()
+
+        def run() -> None:
+            if future.set_running_or_notify_cancel():
+                try:
+                    future.set_result(action())
+                except Exception as error:
+                    future.set_exception(error)
+
+        self._commands.put(run)
+        return future
 
     def close(self) -> None:
         """Stop after the step that is running; requests in flight end as aborted."""

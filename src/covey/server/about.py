@@ -1,4 +1,4 @@
-"""What can be asked of the server itself: its models, its health, its version, its metrics.
+"""What can be asked of the server itself: its models, its health, its version, its metrics, what it does now.
 
 api.include_router(about.router)
 """
@@ -17,6 +17,7 @@ from covey.server.asked import asked_of
 from covey.server.errors import overloaded
 from covey.server.openapi import described, refusals
 from covey.server.service import Service
+from covey.server.streaming import EventStream
 
 router = APIRouter()
 
@@ -87,3 +88,11 @@ async def version() -> Response:
 async def metrics(request: Request) -> Response:
     """Prometheus series; docs/serving.md lists them."""
     return Response(asked_of(request).service.metrics.exposition(), media_type=CONTENT_TYPE_LATEST)
+
+
+@router.get("/live", **described(None, None, media="text/event-stream"))
+async def happening(request: Request) -> Response:
+    """What happens, once a second, as server-sent events, the last minutes' at once. Requests and labels are those of the key that asks."""
+    asked = asked_of(request)
+    asked.service.live.enter()
+    return EventStream(asked.service.live.follow(asked.caller), asked.service.live.leave, seconds=None)

@@ -14,7 +14,7 @@ import covey
 from covey.config import ServerConfig
 from covey.llm import AsyncLLM
 from covey.sampling_params import SamplingParams
-from covey.server import about, chat, completions, errors, openapi
+from covey.server import about, admin, chat, completions, dashboard, errors, openapi
 from covey.server.guard import Guard
 from covey.server.keys import Keys
 from covey.server.origins import Origins
@@ -37,7 +37,7 @@ def create_app(llm: AsyncLLM, config: ServerConfig, defaults: SamplingParams, ke
         redirect_slashes=False,
     )
     api.state.service = service
-    for part in (chat, completions, about):
+    for part in (chat, completions, about, admin, dashboard):
         api.include_router(part.router)
     api.add_api_route("/openapi.json", _document, include_in_schema=False, response_model=None)
     errors.install(api)

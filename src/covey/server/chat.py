@@ -21,8 +21,9 @@ from covey.server.constraints import Constraints
 from covey.server.openapi import described
 from covey.server.prompts import encoded, messages_of
 from covey.server.run import Run
-from covey.server.sampling import chat_logprobs, sampling
+from covey.server.sampling import chat_logprobs, sampling, shows
 from covey.server.schemas import ChatRequest
+from covey.server.shown import Shown
 from covey.server.streaming import EventStream, while_waited_for, within
 from covey.types import TokenLogprob
 
@@ -56,7 +57,9 @@ class _Told:
     def __init__(self, body: ChatRequest, run: Run, asked: Asked, form: Constraints) -> None:
         self.body, self.run = body, run
         self._readings = [forms.Reading(form) for _ in range(run.choices)]
-        self._spelled = answers.Spelled(asked.service.llm.served(run.target).tokenizer)
+        tokenizer = asked.service.llm.served(run.target).tokenizer
+        self._spelled = answers.Spelled(tokenizer)
+        self._shown = [Shown(tokenizer) for _ in range(run.choices)] if shows(body) else None
 
     async def whole(self, seconds: float) -> answers.ChatCompletion:
         reasons: list[Any] = [None] * self.run.choices
@@ -87,8 +90,9 @@ class _Told:
                     begun.add(number)
                     yield {**head, "choices": [self._delta(number, {"role": "assistant", "content": ""})]}
                 reading = self._readings[number]
-                if (delta := reading.push(chunk)) or chunk.logprobs:
-                    yield {**head, "choices": [self._delta(number, delta or {"content": ""}, chunk.logprobs)]}
+                shown = self._shown[number].of(number, chunk) if self._shown else {}
+                if (delta := reading.push(chunk)) or chunk.logprobs or shown:
+                    yield {**head, "choices": [self._delta(number, delta or {"content": ""}, chunk.logprobs)], **shown}
                 if chunk.finish_reason is not None:
                     yield {**head, "choices": [{**self._delta(number, {}), "finish_reason": reading.reason(chunk)}]}
         if last := answers.last_sums(self.body, self.run):

@@ -21,8 +21,9 @@ from covey.server.errors import invalid
 from covey.server.openapi import described
 from covey.server.prompts import encoded
 from covey.server.run import Run
-from covey.server.sampling import sampling
+from covey.server.sampling import sampling, shows
 from covey.server.schemas import CompletionRequest
+from covey.server.shown import Shown
 from covey.server.streaming import EventStream, while_waited_for, within
 from covey.types import TokenLogprob
 
@@ -55,6 +56,7 @@ class _Told:
         self.body, self.run = body, run
         tokenizer = asked.service.llm.served(run.target).tokenizer
         self._tokens = [_Tokens(tokenizer) for _ in range(run.choices)]
+        self._shown = [Shown(tokenizer) for _ in range(run.choices)] if shows(body) else None
 
     async def whole(self, seconds: float) -> answers.Completion:
         texts = [""] * self.run.choices
@@ -77,10 +79,11 @@ class _Told:
         head = answers.head("text_completion", "cmpl", self.run.target) | answers.no_usage_yet(self.body)
         async with contextlib.aclosing(self.run.pieces()) as pieces:
             async for number, chunk in pieces:
-                if chunk.text or chunk.logprobs or chunk.finish_reason:
+                shown = self._shown[number].of(number, chunk) if self._shown else {}
+                if chunk.text or chunk.logprobs or chunk.finish_reason or shown:
                     told = self._tokens[number].told(chunk.logprobs) if chunk.logprobs else None
                     choice = {"index": number, "text": chunk.text, "logprobs": told, "finish_reason": chunk.finish_reason}
-                    yield {**head, "choices": [choice]}
+                    yield {**head, "choices": [choice], **shown}
         if last := answers.last_sums(self.body, self.run):
             yield {**head, "choices": [], **last}
 

@@ -78,6 +78,11 @@ class Gate:
     def waiting(self) -> int:
         return sum(map(len, self._waiting.values()))
 
+    def longest_wait(self) -> float:
+        """Seconds that the request has waited for its turn that waits longest; 0 for none."""
+        entered = [queue[0].entered for queue in self._waiting.values()]
+        return time.monotonic() - min(entered) if entered else 0.0
+
     @property
     def idle(self) -> bool:
         return not self._admitted and not self.waiting

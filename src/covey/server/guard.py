@@ -23,7 +23,8 @@ from covey.server.origins import Origins
 
 log = logging.getLogger("covey.server")
 
-OPEN_PATHS = frozenset({"/health/live", "/health/ready"})  # a probe has no key
+OPEN_PATHS = frozenset({"/health/live", "/health/ready", "/"})  # a probe has no key, and who opens a page cannot send one
+PAGE_PATHS = "/page/"
 ADMIN_PATHS = "/admin/"
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
 _NOBODY = Caller("-")
@@ -82,7 +83,7 @@ class Guard:
     def _admit(self, path: str, headers: Headers) -> Caller:
         """Whose request it is. Raises ApiError for one that must not pass."""
         self._origins.check(headers.get("host", ""), headers.get("origin"))
-        if path in OPEN_PATHS:
+        if path in OPEN_PATHS or path.startswith(PAGE_PATHS):
             return _NOBODY
         authorization = headers.get("authorization")
         if path.startswith(ADMIN_PATHS):

@@ -13,7 +13,7 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, disable_created_metrics, generate_latest
 
-from covey.server.speed import Speed
+from covey.server.speed import Speed, Step
 from covey.types import Round
 
 _SECONDS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600)
@@ -101,6 +101,7 @@ class Metrics:
         self._reused = self._counter("prefix_cache_hits", "prompt tokens that had been read before", model)
         self._answers = self._counter("http_responses", "answers, by status", ("status",))
         self._ready = Gauge("covey:ready", "1 when requests are taken", registry=self.registry)
+        self._alert = Gauge("covey:alert", "1 while an alert is raised, by rule", ("model_name", "rule"), registry=self.registry)
         self._families = families
         self._series: dict[str, _Series] = {}
 
@@ -123,13 +124,17 @@ class Metrics:
     def watch_readiness(self, ready: Callable[[], bool]) -> None:
         self._ready.set_function(lambda: float(ready()))
 
+    def watch_alert(self, rule: str, target: str, raised: Callable[[], bool]) -> None:
+        """target is empty for an alert about the server as a whole."""
+        self._alert.labels(target, rule).set_function(lambda: float(raised()))
+
     def exposition(self) -> bytes:
         return generate_latest(self.registry)
 
     # -- in the engine's thread
 
-    def observe(self, happened: Round) -> None:
-        """Count one round, and its step when it is complete."""
+    def observe(self, happened: Round) -> Step | None:
+        """Count one round, and its step when it is complete, which is returned."""
         series = self._series[happened.target]
         if happened.tokens:
             self._count_tokens(series, happened)
@@ -149,6 +154,7 @@ class Metrics:
             series["plain_seconds_estimate"].inc(step.plain_seconds or 0.0)
             for part in ("draft", "verify", "other"):
                 series.labelled("step_seconds", part).inc(getattr(step, f"{part}_seconds"))
+        return step
 
     @staticmethod
     def _count_tokens(series: _Series, happened: Round) -> None:

@@ -49,23 +49,29 @@ class Run:
             params.check_drafters(served.drafter_names)
         except ValueError as error:
             raise refused(error) from None
-        self.target, self.prompts, self.params = target, prompts, params
+        self.caller, self.target, self.prompts, self.params = caller, target, prompts, params
         self.choices = len(prompts) * params.n
         self.statistics = Statistics()
         self.completion_tokens = [0] * self.choices
         self.cached_tokens = 0  # of the prompts, each counted once
         self._scope = caller.name  # what was read for one key serves that key alone
         self._service, self._kind = service, f"{caller.name}/{kind}" if kind else ""  # records of work are kept apart by key
-        self._began = time.perf_counter()
+        self.began = time.perf_counter()
         self._clocks = [_Clock() for _ in range(self.choices)]
         try:
             self._ticket = service.gates[target].enter(caller.name, self.choices)
         except Full as full:
             raise overloaded(f"{full}: queue_size={service.config.queue_size} requests of this key wait already", full.seconds) from None
+        service.callers.begin(self)
 
     @property
     def prompt_tokens(self) -> int:
         return sum(map(len, self.prompts))
+
+    @property
+    def admitted(self) -> bool:
+        """Whether it is with the engine."""
+        return self._ticket.is_in
 
     async def pieces(self) -> AsyncGenerator[Piece, None]:
         """Numbers of completions and their chunks, from the first admission to the last finish. To be closed (`aclosing`).
@@ -73,7 +79,7 @@ class Run:
         Raises ApiError 503 when the server ends it, 500 when the engine fails on it.
         """
         await self._ticket.admitted()
-        self._service.metrics.admitted(self.target, self.prompt_tokens, time.perf_counter() - self._began)
+        self._service.metrics.admitted(self.target, self.prompt_tokens, time.perf_counter() - self.began)
         async with contextlib.aclosing(self._merged()) as merged:
             async for number, chunk in merged:
                 self._note(number, chunk)
@@ -82,6 +88,7 @@ class Run:
     def leave(self) -> None:
         """Give the places back. To be called when it is over, however it ended, also where nobody began to read its pieces."""
         self._ticket.leave()
+        self._service.callers.end(self)
 
     def _stream(self, prompt: list[int]) -> AsyncGenerator[Chunk, None]:
         return self._service.llm.stream(prompt, self.params, model=self.target, kind=self._kind, scope=self._scope)
@@ -121,6 +128,7 @@ class Run:
         now, metrics = time.perf_counter(), self._service.metrics
         if chunk.round is not None:
             self.statistics.add(chunk.round)
+            self._service.callers.fared(self, chunk.round)
             if chunk.round.cached and number % self.params.n == 0:
                 self.cached_tokens += chunk.round.cached
                 metrics.reused(self.target, chunk.round.cached)
@@ -130,7 +138,7 @@ class Run:
             if clock.last is not None:
                 metrics.gap(self.target, now - clock.last, len(chunk.token_ids))
             elif all(each.last is None for each in self._clocks):
-                metrics.first_token(self.target, now - self._began)
+                metrics.first_token(self.target, now - self.began)
             clock.last = now
         if chunk.finish_reason is None:
             return
@@ -141,4 +149,4 @@ class Run:
         if chunk.finish_reason == "error":
             raise ApiError(500, "the engine failed on this request: the server's log says why", code="engine_error")
         if self._ticket.places == 0:
-            metrics.ended(self.target, now - self._began)
+            metrics.ended(self.target, now - self.began)

@@ -45,15 +45,22 @@ def sampling(body: SamplingFields, defaults: SamplingParams, config: ServerConfi
         given["max_tokens"] = body.max_completion_tokens
         names["max_tokens"] = "max_completion_tokens"
     if body.speculation is not None:
-        given["speculation"] = body.speculation.model_dump(exclude_none=True)
+        given["speculation"] = body.speculation.model_dump(exclude_none=True, exclude={"show"})
     if body.n is not None and body.n > config.max_n:
         raise invalid("n", f"n={body.n}: n must be a whole number from 1 to {config.max_n}")
     if body.stream_options is not None and not body.stream:
         raise invalid("stream_options", "stream_options: they are for streams alone; leave them out, or send stream: true")
+    if shows(body) and not body.stream:
+        raise invalid("speculation.show", "speculation.show: it is for streams alone; leave it out, or send stream: true")
     try:
         return replace(defaults, **given, logprobs=logprobs)
     except ValueError as error:
         raise refused(error, names) from None
+
+
+def shows(body: SamplingFields) -> bool:
+    """Whether a stream is to tell who drafted what."""
+    return body.speculation is not None and bool(body.speculation.show)
 
 
 def chat_logprobs(body: ChatRequest) -> int | None:

@@ -26,7 +26,7 @@ _MOST_IDS = 1 << 20
 _TOKEN_ID = re.compile(r"[0-9]{1,10}")
 
 
-class _Strict(BaseModel):
+class Strict(BaseModel):
     """No conversions and no unknown fields."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
@@ -87,18 +87,26 @@ Strings = Annotated[list[str], Field(fail_fast=True, min_length=0, max_length=16
 TokenIds = Annotated[list[int], Field(fail_fast=True, min_length=0, max_length=1024)]
 
 
-class StreamOptions(_Strict):
+class StreamOptions(Strict):
     include_usage: bool | None = None
 
 
-class Speculation(_Strict):
-    """num_tokens: the longest draft for this request; 0 is plain decoding. drafters: only these may draft for it."""
+class Speculation(Strict):
+    """num_tokens: the longest draft for this request; 0 is plain decoding. drafters: only these may draft for it. show: tell with each
+    piece of a stream who drafted what."""
 
     num_tokens: int | None = None
     drafters: Annotated[list[str], Field(fail_fast=True, max_length=16)] | None = None
+    show: bool | None = None
+
+    @model_validator(mode="after")
+    def _something(self) -> Speculation:
+        if self.num_tokens is None and self.drafters is None and self.show is None:
+            raise ValueError("must have num_tokens, drafters or show")
+        return self
 
 
-class SamplingFields(_Strict):
+class SamplingFields(Strict):
     """What both endpoints take. The last group is covey's own; user, metadata and safety_identifier are accepted and not used."""
 
     model: str | None = None
@@ -128,12 +136,12 @@ class SamplingFields(_Strict):
     include_metrics: bool | None = None
 
 
-class TextPart(_Strict):
+class TextPart(Strict):
     type: Literal["text"]
     text: str
 
 
-class ChatMessage(_Strict):
+class ChatMessage(Strict):
     """tool_calls, tool_call_id and name belong to tools, and are checked with them (tools/messages.py)."""
 
     role: Literal["system", "developer", "user", "assistant", "tool"]

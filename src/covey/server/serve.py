@@ -55,9 +55,11 @@ class Server:
         self._tell()
         gc.collect()
         gc.freeze()  # what lives as long as the server: looking through it now and then would stop everything for a tenth of a second
+        watching = asyncio.create_task(self.service.live.run())
         try:
             await self._uvicorn.serve(sockets=[self._socket])
         finally:
+            watching.cancel()
             self._socket.close()
             self.service.close()
             self.llm.close()

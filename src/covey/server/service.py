@@ -11,18 +11,27 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
+import psutil
+
 from covey.config import ServerConfig
 from covey.control import Goodput
 from covey.cost import Costs
 from covey.engine.engine import Engine
 from covey.llm import AsyncLLM
 from covey.sampling_params import SamplingParams
+from covey.server.activity import Activity
+from covey.server.alerts import SERVER, Alerts
+from covey.server.callers import Callers
 from covey.server.errors import ApiError
 from covey.server.gate import Gate
 from covey.server.keys import Keys
 from covey.server.lifecycle import Lifecycle
+from covey.server.live import Live
 from covey.server.metrics import Metrics
+from covey.server.rules import RULES
 from covey.server.speed import Speed
+from covey.server.webhook import Webhook
+from covey.types import Round
 
 _TEXT_THREADS = 2
 _AHEAD = 1  # completions let in beyond what the engine runs, so that a place that is given back is taken in the next step
@@ -38,10 +47,15 @@ class Service:
         self.lifecycle = Lifecycle(self.gates, config.watchdog_seconds)
         self.metrics = Metrics()
         self.metrics.watch_readiness(lambda: self.lifecycle.why_not_ready() is None)
-        for target in llm.targets:
-            self._watch(target)
+        self.callers = Callers()
+        self.alerts = Alerts(config)
+        self._webhook = None if config.alert_webhook is None else Webhook(config.alert_webhook)
+        if self._webhook is not None:
+            self.alerts.listen(self._webhook.post)
+        self._activities = {target: self._watch(target) for target in llm.targets}
+        self.live = Live(self._activities, self.alerts, self.callers, self.lifecycle)
         self.created = int(time.time())
-        self._stop_observing = [llm.observe(self.metrics.observe), llm.observe(self.lifecycle.observe)]
+        self._stop_observing = [llm.observe(self._observe), llm.observe(self.lifecycle.observe)]
 
     def target(self, name: str | None) -> str:
         """The target that a request means. Raises ApiError 404, with the names, for none."""
@@ -56,9 +70,17 @@ class Service:
     def close(self) -> None:
         for stop in self._stop_observing:
             stop()
+        if self._webhook is not None:
+            self._webhook.close()
         self.texts.shutdown(wait=False, cancel_futures=True)
 
-    def _watch(self, target: str) -> None:
+    def _observe(self, happened: Round) -> None:
+        """In the engine's thread. A step is priced once, for whoever wants to know."""
+        step = self.metrics.observe(happened)
+        self._activities[happened.target].observe(happened, step)
+
+    def _watch(self, target: str) -> Activity:
+        """Metrics and activity of one target."""
         served, gate = self.llm.served(target), self.gates[target]
         scheduler = served.engine.scheduler
         gauges: dict[str, Callable[[], float]] = {
@@ -70,6 +92,19 @@ class Service:
             "engine_last_step_age_seconds": lambda: self.lifecycle.age(target),
         }
         self.metrics.add_target(target, Speed(lambda: _costs(served.engine)), gauges)
+        for name in self.config.alert_rules:
+            about = SERVER if RULES[name].of_server else target
+            self.metrics.watch_alert(name, about, lambda name=name, about=about: self.alerts.is_raised(name, about))  # type: ignore[misc]
+        return Activity(
+            {
+                "running": gauges["num_requests_running"],
+                "waiting": gauges["num_requests_waiting"],
+                "cache": gauges["kv_cache_usage_perc"],
+                "step_age": gauges["engine_last_step_age_seconds"],
+                "queue_seconds": gate.longest_wait,
+                "memory": lambda: psutil.virtual_memory().percent / 100,
+            }
+        )
 
 
 def _costs(engine: Engine) -> Costs | None:

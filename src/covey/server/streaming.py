@@ -46,10 +46,10 @@ async def _gone(receive: Receive) -> None:
 class EventStream(Response):
     """Sends each object of `events` as it comes, then [DONE]. What goes wrong before the first is an answer of its own.
 
-    leave is called when it is over, however it ends, and whether or not it began. seconds: the most that it may take.
+    leave is called when it is over, however it ends, and whether or not it began. seconds: the most that it may take; None for no end.
     """
 
-    def __init__(self, events: AsyncGenerator[dict[str, Any], None], leave: Callable[[], None], seconds: float) -> None:
+    def __init__(self, events: AsyncGenerator[dict[str, Any], None], leave: Callable[[], None], seconds: float | None) -> None:
         self._events, self._leave, self._seconds = events, leave, seconds
         self._started = False
         self.background = None
@@ -80,7 +80,7 @@ class EventStream(Response):
 
 
 @contextlib.asynccontextmanager
-async def within(seconds: float) -> AsyncIterator[None]:
+async def within(seconds: float | None) -> AsyncIterator[None]:
     """Raises ApiError 504 in what takes longer. Not for use inside of a generator: whoever reads it would be cancelled."""
     try:
         async with asyncio.timeout(seconds):
