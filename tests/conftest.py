@@ -14,9 +14,11 @@ from hypothesis import settings
 if TYPE_CHECKING:
     from covey.model.reference import ReferenceGenerator
 
-# Before anything imports torch: on a machine of many cores tiny matrices spend all their time in waking threads, and so do
-# two workers with two threads each on two cores.
-os.environ.setdefault("OMP_NUM_THREADS", "1" if "PYTEST_XDIST_WORKER" in os.environ else str(min(2, os.cpu_count() or 1)))
+# Before anything imports torch: on a machine of many cores tiny matrices spend all their time in waking threads, and so do two
+# workers with two threads each on two cores. Workers inherit what was set for whoever started them.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ["OMP_NUM_THREADS"] = "1"
+os.environ.setdefault("OMP_NUM_THREADS", str(min(2, os.cpu_count() or 1)))
 
 # A shell ignores Ctrl-C for what it starts in the background, and so would the commands that tests interrupt.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
