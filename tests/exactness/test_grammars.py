@@ -82,8 +82,11 @@ def run(target, drafters, prompts, params, lengths="fixed-5", **options):
 
 @pytest.mark.parametrize("option", SAMPLED)
 @pytest.mark.parametrize("grammar", ["schema", "regex"])
-@pytest.mark.parametrize("drafter", ["model", "self", "collective", "mixture", "often right"])
-def test_speculative_equals_plain_and_is_valid(grammar, option, drafter, tiny):
+@pytest.mark.parametrize(
+    ("drafter", "pipeline"),
+    [*((name, "serial") for name in ("model", "self", "collective", "mixture", "often right")), ("collective", "overlapped")],
+)
+def test_speculative_equals_plain_and_is_valid(grammar, option, drafter, pipeline, tiny):
     """A real model (random Llama, float64) under a grammar that it knows nothing of, with random draft lengths."""
     path, kind = str(tiny("llama")), {"dtype": "float64", "device": "cpu"}
     params = SamplingParams(**{"max_tokens": 60, "seed": 5, "grammar": GRAMMARS[grammar], **SAMPLED[option]})
@@ -99,7 +102,7 @@ def test_speculative_equals_plain_and_is_valid(grammar, option, drafter, tiny):
         ),
         "often right": lambda: ScriptedDrafter(texts, wrong_every=4),
     }[drafter]()
-    speculative = run(path, [made], IDS, params, "random", **kind)
+    speculative = run(path, [made], IDS, params, "random", pipeline=pipeline, **kind)
     assert outcome(speculative) == outcome(plain)
     check_valid(speculative, GRAMMARS[grammar], params)
 
@@ -107,11 +110,12 @@ def test_speculative_equals_plain_and_is_valid(grammar, option, drafter, tiny):
 @pytest.mark.parametrize("option", SAMPLED)
 @pytest.mark.parametrize("grammar", GRAMMARS)
 @pytest.mark.parametrize("lengths", ["fixed-5", "goodput"])
-def test_speculative_equals_plain_on_the_toy_target(grammar, option, lengths):
+@pytest.mark.parametrize("pipeline", ["serial", "overlapped"])
+def test_speculative_equals_plain_on_the_toy_target(grammar, option, lengths, pipeline):
     params = SamplingParams(**{"max_tokens": 80, "seed": 3, "grammar": GRAMMARS[grammar], **SAMPLED[option]})
     prompts = ["the birds fly over the hill", '{"name": "', "b"]
     plain = run("toy", [], prompts, params)
-    speculative = run("toy", ["suffix", "grammar"], prompts, params, lengths)
+    speculative = run("toy", ["suffix", "grammar"], prompts, params, lengths, pipeline=pipeline)
     assert outcome(speculative) == outcome(plain)
     check_valid(speculative, GRAMMARS[grammar], params)
 

@@ -209,3 +209,17 @@ def test_threads_of_the_drafter_are_counted_apart_from_everybody_elses():
     later.start()
     later.join()
     assert (seen, torch.get_num_threads()) == ([before + 1, before], before)
+
+
+def test_what_was_read_before_serves_a_drafter_in_its_own_thread(tiny):
+    """Prompts that begin alike, one after another: the later ones take over what target and draft model read of the first."""
+    common, kind = [7 + i % 50 for i in range(100)], {"dtype": "float64", "device": "cpu"}
+    prompts, params = [[*common, 100 + i] for i in range(4)], SamplingParams(max_tokens=20, ignore_eos=True)
+    path, texts, cached = str(tiny("llama")), [], []
+    for options in ({"drafters": []}, {"drafters": [f"model:{path}"], "pipeline": "overlapped"}):
+        with LLM(path, **options, controller="fixed", num_speculative_tokens=4, prefix_reuse=bool(options["drafters"]), **kind) as llm:
+            done = [llm.generate(prompt, params)[0] for prompt in prompts]
+        texts.append([c.token_ids for c in done])
+        cached.append([c.stats.num_cached_tokens for c in done])
+    assert texts[0] == texts[1]
+    assert cached == [[0] * 4, [0, 100, 100, 100]]
