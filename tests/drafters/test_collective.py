@@ -7,7 +7,6 @@ import json
 from dataclasses import replace
 
 import pytest
-import torch
 
 from covey import LLM, SamplingParams
 from covey.drafters import CollectiveDrafter, ModelDrafter, NestedDrafter, SuffixDrafter
@@ -16,12 +15,10 @@ from covey.drafters.economy import kind_of
 from covey.drafters.guesser import Growing, Guess, Guesser
 from covey.drafters.records import Records
 from covey.errors import CoveyError, UnsupportedError
-from covey.model.load import load
-from covey.model.nested import NestedDraft
 from covey.types import Draft, Drafter, Round, Sequence
 from covey.weights import POLICIES
 from tests.drafters.test_economy import ROUND
-from tests.exactness.drafters import RandomDepths, ScriptedDrafter
+from tests.exactness.drafters import RandomDepths, ScriptedDrafter, save_untrained
 
 KIND = {"dtype": "float64", "device": "cpu"}
 PROMPTS = [[5, 6, 7, 8, 5, 6, 7], [100, 3], [9] * 70, [44, 45, 46]]
@@ -42,9 +39,8 @@ def target(tiny) -> str:
 @pytest.fixture(scope="module")
 def folders(target, tmp_path_factory):
     place = tmp_path_factory.mktemp("drafts")
-    base = load(target, attention="sdpa", **KIND)
     for kind in ("standalone", "self"):
-        NestedDraft.of(base, 2, (1, 2), tokens=list(range(3, 120)), kind=kind).save(place / kind, dtype=torch.float64)
+        save_untrained(place / kind, target, (1, 2), kind=kind)
     return place
 
 

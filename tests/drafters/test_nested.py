@@ -14,7 +14,7 @@ from covey.model.load import load
 from covey.model.nested import Calibration, NestedDraft, add_calibration
 from covey.model.target import LocalTarget
 from covey.types import Draft, Round
-from tests.exactness.drafters import RandomDepths
+from tests.exactness.drafters import RandomDepths, save_untrained
 
 KIND = {"dtype": "float64", "device": "cpu"}
 PROMPTS = [[5, 6, 7, 8, 5, 6, 7], [100, 3], [9] * 70, [44, 45, 46]]
@@ -28,19 +28,13 @@ def target(tiny) -> str:
 @pytest.fixture(scope="module")
 def folder(target, tmp_path_factory):
     """An untrained draft: the target's layers, some tokens unknown to it."""
-    place = tmp_path_factory.mktemp("nested")
-    base = load(target, attention="sdpa", **KIND)
-    NestedDraft.of(base, 4, (1, 2, 4), tokens=list(range(3, 120))).save(place, dtype=torch.float64)
-    return place
+    return save_untrained(tmp_path_factory.mktemp("nested"), target, (1, 2, 4))
 
 
 @pytest.fixture(scope="module")
 def self_folder(target, tmp_path_factory):
     """An untrained draft that reads the target's hidden states."""
-    place = tmp_path_factory.mktemp("self")
-    base = load(target, attention="sdpa", **KIND)
-    NestedDraft.of(base, 3, (1, 2, 3), tokens=list(range(3, 120)), kind="self").save(place, dtype=torch.float64)
-    return place
+    return save_untrained(tmp_path_factory.mktemp("self"), target, (1, 2, 3), kind="self")
 
 
 @pytest.fixture

@@ -6,13 +6,11 @@ import asyncio
 import json
 
 import pytest
-import torch
 
 from covey import LLM, AsyncLLM, CoveyError, SamplingParams
 from covey.drafters import NestedDrafter
-from covey.model.load import load
-from covey.model.nested import NestedDraft
 from covey.types import Round
+from tests.exactness.drafters import save_untrained
 
 KIND = {"dtype": "float64", "device": "cpu"}
 PROMPT = [5, 6, 7, 8, 5, 6, 7]
@@ -26,10 +24,7 @@ def target(tiny) -> str:
 
 @pytest.fixture(scope="module")
 def folder(target, tmp_path_factory):
-    place = tmp_path_factory.mktemp("nested")
-    base = load(target, attention="sdpa", **KIND)
-    NestedDraft.of(base, 4, (1, 2, 4), tokens=list(range(3, 120))).save(place, dtype=torch.float64)
-    return place
+    return save_untrained(tmp_path_factory.mktemp("nested"), target, (1, 2, 4))
 
 
 @pytest.fixture(scope="module")

@@ -63,9 +63,17 @@ class RandomDepths(NestedDrafter):
         return super().propose(sequences, lengths)
 
 
+def save_untrained(
+    place: Path, target: str, exits: tuple[int, ...], kind: str = "standalone", dtype: str = "float64", tokens: range = range(3, 120)
+) -> Path:
+    """The folder of a nested draft as training begins with it: so many of the target's layers, most tokens unknown to it."""
+    base = load(target, dtype=dtype, device="cpu", attention="sdpa")
+    NestedDraft.of(base, exits[-1], exits, tokens=list(tokens), kind=kind).save(place, dtype=base.dtype)
+    return place
+
+
 def untrained_draft(target: str, kind: str, dtype: str) -> NestedDrafter:
     """An untrained draft whose exits are changed at every proposal."""
     with tempfile.TemporaryDirectory() as folder:
-        base = load(target, dtype=dtype, device="cpu", attention="sdpa")
-        NestedDraft.of(base, 2, (1, 2), tokens=list(range(100)), kind=kind).save(Path(folder), dtype=base.dtype)
+        save_untrained(Path(folder), target, (1, 2), kind, dtype, tokens=range(100))
         return RandomDepths(folder, base=load(target, dtype=dtype, device="cpu"), dtype=dtype, device="cpu")
