@@ -6,6 +6,8 @@
 
 A cell is a group of tasks, a batch size and a drafter. In each, lengths 0 to 8 are fixed in turn and every controller is tried; prompts
 count as read, so that a cell is decoding alone. A drafter ends its drafts by itself at fixed lengths, as it does when it serves.
+`over_best` is hindsight: the best length of the very texts that are decoded. `over_chosen` compares with what somebody could have set:
+the best length of one half of the prompts, scored on the other half, both ways.
 """
 
 from __future__ import annotations
@@ -115,7 +117,21 @@ def _cell(texts: list[Recorded], costs: Costs, batch: int, floor: float, jitter:
         "over_best": {name: speed / best for name, speed in chosen.items()},
         "over_plain": {name: speed / fixed["0"] for name, speed in {**chosen, "best fixed": best}.items()},
         "gap_closed": {name: (speed - worst) / (best - worst) for name, speed in chosen.items()} if best > worst else {},
+        "over_chosen": _over_chosen(texts, costs, batch, floor, jitter),
     }
+
+
+def _over_chosen(texts: list[Recorded], costs: Costs, batch: int, floor: float, jitter: float) -> dict[str, float]:
+    """Every controller on one half of the texts, over the length that was best on the other; the mean of both ways."""
+    halves = [
+        compare(half * max(1, batch // 4), costs, batch, LENGTHS, CONTROLLERS, jitter=jitter, min_survival=floor)
+        for half in (texts[::2], texts[1::2])
+    ]
+    over = []
+    for (seen, _), (fixed, chosen) in (halves, halves[::-1]):
+        length = max(seen, key=lambda each: seen[each].tokens_per_second)
+        over.append({name: run.tokens_per_second / fixed[length].tokens_per_second for name, run in chosen.items()})
+    return {name: sum(each[name] for each in over) / len(over) for name in CONTROLLERS}
 
 
 def _summary(cells: list[dict[str, Any]]) -> dict[str, Any]:
@@ -124,6 +140,8 @@ def _summary(cells: list[dict[str, Any]]) -> dict[str, Any]:
         name: {
             "worst_over_best": min(cell["over_best"][name] for cell in cells),
             "mean_over_best": sum(cell["over_best"][name] for cell in cells) / len(cells),
+            "worst_over_chosen": min(cell["over_chosen"][name] for cell in cells),
+            "mean_over_chosen": sum(cell["over_chosen"][name] for cell in cells) / len(cells),
             "worst_over_plain": min(cell["over_plain"][name] for cell in cells),
             "mean_gap_closed": sum(cell["gap_closed"].get(name, 1.0) for cell in cells) / len(cells),
         }

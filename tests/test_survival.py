@@ -28,6 +28,13 @@ def test_a_boaster_is_found_out_for_every_sequence() -> None:
     assert trust.of(0.5, 2) == pytest.approx(0.5)  # what it is less sure of is another matter
 
 
+def test_the_word_of_one_that_is_never_right_is_worth_nothing_in_the_end() -> None:
+    trust = Trust()
+    for _ in range(1000):
+        trust.record(1.0, hit=False, sequence_id=1)
+    assert trust.of(1.0, 2) < 0.005
+
+
 def test_a_modest_drafter_is_found_out_too() -> None:
     trust = Trust()
     for _ in range(200):

@@ -34,8 +34,8 @@ def conditionals(survival: Sequence[float]) -> list[float]:
 class Trust:
     """Estimates corrected by how often such estimates came true, with this drafter at large and in each sequence.
 
-    prior_trials: how many trials the drafter's own word weighs, for each class of estimate and in each sequence. memory: a trial
-    weighs 1 - 1/memory of the next one.
+    prior_trials: how many trials the drafter's own word weighs, for each class of estimate and in each sequence; at large it fades as
+    trials do, for the word of one that is never right is worth nothing in the end. memory: a trial weighs 1 - 1/memory of the next one.
     """
 
     prior_trials: float = 8.0
@@ -44,6 +44,7 @@ class Trust:
     _hits: list[float] = field(default_factory=lambda: [0.0] * _KINDS)
     _expected: list[float] = field(default_factory=lambda: [0.0] * _KINDS)
     _trials: list[float] = field(default_factory=lambda: [0.0] * _KINDS)
+    _word: list[float] = field(default_factory=lambda: [1.0] * _KINDS)  # what is left of the drafter's own
     _own: dict[int, tuple[float, float]] = field(default_factory=dict)  # by sequence: hits, and hits expected
 
     def of(self, estimate: float, sequence_id: int) -> float:
@@ -75,6 +76,7 @@ class Trust:
         self._hits[kind] = self._hits[kind] * keep + hit
         self._expected[kind] = self._expected[kind] * keep + estimate
         self._trials[kind] = self._trials[kind] * keep + 1
+        self._word[kind] *= keep
 
     def forget(self, sequence_id: int) -> None:
         self._own.pop(sequence_id, None)
@@ -82,7 +84,7 @@ class Trust:
     def _at_large(self, estimate: float) -> float:
         """Shifted by what such estimates were wrong by, so that within a class they keep their order."""
         kind = _kind(estimate)
-        off = (self._hits[kind] - self._expected[kind]) / (self._trials[kind] + self.prior_trials)
+        off = (self._hits[kind] - self._expected[kind]) / (self._trials[kind] + self._word[kind] * self.prior_trials)
         return min(0.999, max(0.001, estimate + off))
 
 

@@ -62,6 +62,20 @@ def test_a_liar_costs_next_to_nothing() -> None:
     assert adaptive.tokens_per_second > 0.98 * plain.tokens_per_second
 
 
+def test_a_liar_is_not_heard_where_tokens_of_a_pass_cost_nothing() -> None:
+    """What a slot is thought to cost can be wrong, and nothing that is won by it is no reason."""
+    reasons: list[str] = []
+    replay(
+        texts(0.0, count=60, sure=0.999),
+        goodput,
+        costs(token=0.0, draft=1e-6),
+        1,
+        observe=lambda rounds: reasons.extend(r.reason for r in rounds),
+    )
+    later = reasons[len(reasons) // 4 :]
+    assert later.count("pays") < 0.01 * len(later)
+
+
 def test_a_slow_drafter_is_hardly_ever_asked() -> None:
     known, work = costs(draft=0.05), texts(0.6, count=40)
     plain = replay(work, lambda _: FixedLength(0), known, 1)
