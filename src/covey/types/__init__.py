@@ -8,6 +8,7 @@ They know nothing of models, tensors or scheduling; everything else imports them
 from __future__ import annotations
 
 from covey.types.constraint import Constraint
+from covey.types.contribution import Contribution
 from covey.types.draft import Draft
 from covey.types.drafter import Drafter, Host
 from covey.types.prompt import Message, Prompt
@@ -18,6 +19,7 @@ from covey.types.verdict import TokenLogprob, Verdict
 
 __all__ = [
     "Constraint",
+    "Contribution",
     "Draft",
     "Drafter",
     "FinishReason",

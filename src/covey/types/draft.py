@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from covey.types.contribution import Contribution
 from covey.types.sequence import Sequence
 
 
@@ -17,9 +18,8 @@ class Draft:
     """Proposed tokens for the positions start, start + 1, ... of one sequence.
 
     survival[i] estimates the probability that tokens[: i + 1] are all accepted; it never rises along the draft. votes[i] names
-    those members of a collective that were for tokens[i], records says how often each member was right in this sequence
-    lately, weights what its vote counts for at that rate, asked how many guesses (or whole drafts) each was asked for, 0 for one that
-    rested, and spent the seconds that it took over them; all are empty for a drafter that is no collective.
+    those members of a collective that were for tokens[i]; members says of each what it had to do with this draft, in their order. Both
+    are empty for a drafter that is no collective.
     """
 
     start: int
@@ -28,10 +28,7 @@ class Draft:
     survival: tuple[float, ...] = ()
     source: str = ""
     votes: tuple[tuple[str, ...], ...] = ()
-    records: tuple[tuple[str, float], ...] = ()
-    asked: tuple[tuple[str, int], ...] = ()
-    weights: tuple[tuple[str, float], ...] = ()
-    spent: tuple[tuple[str, float], ...] = ()
+    members: tuple[Contribution, ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.survival) != len(self.tokens):

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from covey.types.contribution import Contribution
 from covey.types.sequence import FinishReason
 
 
@@ -25,7 +26,7 @@ class Round:
     pass, and the seconds of drafting, verifying and everything else. Of the seconds of drafting step_overlap_seconds passed while
     the target did something else, so that a step lasts draft - overlap + verify + other. pipeline is how drafting and verifying took
     turns. pool: sequences whose drafts were ready, or being written, when the pass began, its own not among them; pool_limit: so
-    many ready ones at most, drafters pause there. votes, records, asked, weights and spent: see Draft. cached, told in a sequence's
+    many ready ones at most, drafters pause there. votes and members: see Draft. cached, told in a sequence's
     first round alone, is how many positions of its prompt had been read before, for another sequence.
     """
 
@@ -49,10 +50,7 @@ class Round:
     step_other_seconds: float
     target: str = ""
     votes: tuple[tuple[str, ...], ...] = ()
-    records: tuple[tuple[str, float], ...] = ()
-    asked: tuple[tuple[str, int], ...] = ()
-    weights: tuple[tuple[str, float], ...] = ()
-    spent: tuple[tuple[str, float], ...] = ()
+    members: tuple[Contribution, ...] = ()
     proposed: tuple[int, ...] = ()
     gain: float = 0.0
     cost: float = 0.0
@@ -68,16 +66,37 @@ class Round:
         """Tokens of this sequence in the target's pass."""
         return self.prefilled + len(self.drafted) + bool(self.tokens)
 
+    @property
+    def voters(self) -> tuple[tuple[str, ...], ...]:
+        """Who was for each drafted token: members of a collective, or the drafter that has none."""
+        return self.votes or ((self.source,),) * len(self.drafted)
+
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Round:
+        """From what to_dict gave, through JSON too. Raises ValueError for a field that no round has, TypeError for one that is missing."""
+        data = _with_members(data)
         known = {f.name for f in fields(cls)}
         if unknown := set(data) - known:
             raise ValueError(f"unknown fields in a round: {sorted(unknown)}")
         frozen: dict[str, Any] = {k: _frozen(v) for k, v in data.items()}
-        return cls(**frozen)
+        return cls(**frozen | {"members": tuple(Contribution(**each) for each in data.get("members", ()))})
+
+
+# Traces of covey 0.1 and before have a list of (name, value) pairs for each field of a Contribution.
+_LISTS = {"records": "record", "weights": "weight", "asked": "asked", "spent": "spent"}
+
+
+def _with_members(data: dict[str, Any]) -> dict[str, Any]:
+    """The same, the lists of an older trace put together."""
+    lists = {field: dict(data[name]) for name, field in _LISTS.items() if name in data}
+    if not lists:
+        return data
+    names = lists.get("record", {})
+    members = [{"name": name, **{field: of[name] for field, of in lists.items() if name in of}} for name in names]
+    return {field: value for field, value in data.items() if field not in _LISTS} | {"members": members}
 
 
 def _frozen(value: Any) -> Any:
