@@ -11,7 +11,7 @@ import pytest
 from covey import SamplingParams
 from covey.drafters import CollectiveDrafter, ModelDrafter, NestedDrafter, SuffixDrafter
 from covey.types import Draft, Drafter, Host, Sequence, prefix_id_after
-from tests.drafters.test_collective import Says
+from tests.drafters.members import Says
 from tests.exactness.drafters import ScriptedDrafter, untrained_draft
 
 PROMPT = (5, 6, 7, 8, 5, 6, 7, 8, 5, 6)
