@@ -20,7 +20,8 @@ from covey.llm.request import Request
 from covey.sampling_params import SamplingParams
 from covey.types import Prompt
 
-T = TypeVar("T")
+One = TypeVar("One")
+Each = TypeVar("Each")
 
 
 class LLM(Front):
@@ -133,9 +134,10 @@ def _as_list(prompts: Prompt | list[Prompt]) -> list[Prompt]:
     return list(prompts)  # type: ignore[arg-type]
 
 
-def _one_each(name: str, given: T | list[T], count: int) -> list[T]:
+def _one_each(name: str, given: One | list[Each], count: int) -> list[One | Each]:
+    """One for each prompt, of one for all or one each."""
     if not isinstance(given, list):
         return [given] * count
     if len(given) != count:
         raise CoveyError(f"{name} has {len(given)} entries for {count} prompts: give one for all, or one each")
-    return given
+    return [*given]
