@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Iterator
-from typing import TypeVar
+from typing import Any
 
 from covey.engine.generation import Event
 from covey.engine.progress import Progress
@@ -19,9 +19,6 @@ from covey.llm.front import Front
 from covey.llm.request import Request
 from covey.sampling_params import SamplingParams
 from covey.types import Prompt
-
-One = TypeVar("One")
-Each = TypeVar("Each")
 
 
 class LLM(Front):
@@ -134,7 +131,7 @@ def _as_list(prompts: Prompt | list[Prompt]) -> list[Prompt]:
     return list(prompts)  # type: ignore[arg-type]
 
 
-def _one_each(name: str, given: One | list[Each], count: int) -> list[One | Each]:
+def _one_each(name: str, given: Any, count: int) -> list[Any]:
     """One for each prompt, of one for all or one each."""
     if not isinstance(given, list):
         return [given] * count
