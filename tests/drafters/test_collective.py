@@ -13,12 +13,9 @@ from covey.drafters.collective import VOTES
 from covey.errors import CoveyError, UnsupportedError
 from covey.types import Round
 from covey.weights import POLICIES
+from tests.drafters.generating import KIND, PROMPTS, generate
 from tests.drafters.members import asked_of
 from tests.exactness.drafters import RandomDepths, ScriptedDrafter, save_untrained
-
-KIND = {"dtype": "float64", "device": "cpu"}
-PROMPTS = [[5, 6, 7, 8, 5, 6, 7], [100, 3], [9] * 70, [44, 45, 46]]
-
 
 QUICK = {*((3, policy) for policy in POLICIES), (1, "confidence"), (2, "log_odds"), (5, "confidence")}
 COMPANIES = [
@@ -38,16 +35,6 @@ def folders(target, tmp_path_factory):
     for kind in ("standalone", "self"):
         save_untrained(place / kind, target, (1, 2), kind=kind)
     return place
-
-
-def generate(target, drafters, params, **options):
-    with LLM(
-        target, drafters=drafters, num_speculative_tokens=4, max_num_seqs=3, prefill_chunk=16, controller="fixed", **KIND, **options
-    ) as llm:
-        rounds = []
-        llm.observe(rounds.append)
-        done = llm.generate(PROMPTS, params, progress=False)
-        return [c.token_ids for c in done], rounds
 
 
 @pytest.fixture(scope="module")
