@@ -75,6 +75,7 @@ def sharing(name: str, shared: type) -> Callable[[Callable[..., None]], Callable
 
         own = [p for p in inspect.signature(command, eval_str=True).parameters.values() if p.name != name]
         together = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in (*own, *fields.values())]
+        together.sort(key=lambda p: p.default is not p.empty)  # what must be given comes first
         run.__signature__ = inspect.Signature(together)  # type: ignore[attr-defined]
         return run
 
