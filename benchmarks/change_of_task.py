@@ -33,18 +33,19 @@ def converse(llm: LLM, turns: tuple[TaskPrompt, TaskPrompt], params: SamplingPar
         (answer,) = llm.generate(messages, params, progress=False)
         end()
         messages.append({"role": "assistant", "content": answer.text})
-        found.append([each for each in rounds if each.records])
+        found.append([each for each in rounds if each.members])
     return found
 
 
 def best(happened: Round) -> str:
     """The member with the best record, of equals the first."""
-    return max(happened.records, key=lambda record: record[1])[0]
+    return max(happened.members, key=lambda member: member.record).name
 
 
 def means(rounds: list[Round]) -> dict[str, float]:
     """Each member's record in the mean over rounds."""
-    return {name: fmean(dict(happened.records)[name] for happened in rounds) for name, _ in rounds[0].records}
+    told = [member for happened in rounds for member in happened.members]
+    return {name: fmean(member.record for member in told if member.name == name) for name in dict.fromkeys(member.name for member in told)}
 
 
 def followed(turns: list[list[Round]]) -> dict[str, Any]:

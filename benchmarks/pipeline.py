@@ -1,4 +1,4 @@
-"""What overlapping drafting and verifying wins, against what it could win at best; what waiting costs; and whether anything is ever left.
+"""What overlapping drafting and verifying wins, against what it could win at best; and what waiting costs.
 
 A target and a drafter take given times, a + b x sequences, in waits that leave the processor alone, as a GPU does. Every round commits the
 same tokens; whether the guess that a draft is continued from holds is scripted, with a chance A, for all sequences of a round alike. For
@@ -8,7 +8,7 @@ each ratio of the two times, number of sequences and share of a, manners are mea
     ahead     A max(d, v) + (1 - A) (d + v)          one group, drafted for while it is verified
     serial    d + v
 
-    python benchmarks/pipeline.py --output benchmarks/pipeline.json --plot benchmarks/pipeline.png [--minutes 1]
+    python benchmarks/pipeline.py --output benchmarks/pipeline.json --plot benchmarks/pipeline.png
 
 The last line of the output is the result as JSON: shares of the ideal reached, and what `auto` kept. It sleeps
 most of the time; on a machine that has other work, too, wake-ups come late, so shares are given of the times as taken besides.
@@ -17,121 +17,27 @@ most of the time; on a machine that has other work, too, wake-ups come late, so 
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 import logging
 import multiprocessing
-import random
 import time
-from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from covey import LLM, AsyncLLM, SamplingParams, provenance
-from covey.drafters import SuffixDrafter
-from covey.pipeline.manner import Ahead, Halves, Here, Manner, Measured
-from covey.toy import ToyTarget
-from covey.types import Draft, Drafter, Round, Sequence, Verdict, Work, prefix_id_after
+from scripted import LENGTH, Fate, TimedDrafter, TimedTarget, Times, token_at
 
-LENGTH = 8
+from covey import LLM, SamplingParams, provenance
+from covey.pipeline.manner import Ahead, Halves, Here, Manner, Measured
+
 RATIOS = (0.25, 0.5, 1.0, 2.0, 4.0)
 COUNTS = (1, 2, 4, 8, 16)
 SHARES = (0.95, 0.5, 0.05)
 _AUTO_ROUNDS = 56  # of which it tries things out for 39
 _SHOWN = ("ratio", "count", "share", "chance", "best", "reached", "reached_of_times_taken", "auto_reached", "auto_kept")
 SMURFS = {"OPT-13B": 0.34, "Llama2-70B": 0.55}  # gain of its pipeline at batch 16, as reported (SC'25)
-
-
-@dataclass
-class Times:
-    """Seconds for a number of sequences: `whole` for `count` of them, of which a share does not depend on how many they are.
-
-    given, taken: seconds that waits were to last, and that they lasted: on a machine that does other work, too, one wakes up late.
-    """
-
-    whole: float
-    count: int
-    share: float
-    given: float = 0.0
-    taken: float = 0.0
-
-    def wait(self, sequences: int, part: float = 1.0) -> None:
-        seconds, began = self(sequences) * part, time.perf_counter()
-        time.sleep(seconds)
-        self.given += seconds
-        self.taken += time.perf_counter() - began
-
-    def __call__(self, sequences: float) -> float:
-        return self.whole * (self.share + (1 - self.share) * sequences / self.count) if sequences else 0.0
-
-
-def token_at(position: int) -> int:
-    return 3 + position % 60
-
-
-class Fate:
-    """Whether the guess that a group's drafts are continued from holds: for all of the group, and evenly spread, so that any stretch of
-    rounds has its share."""
-
-    def __init__(self, chance: float) -> None:
-        self.chance, self.number, self.holds = chance, 0, True
-
-    def draw(self) -> None:
-        self.number += 1
-        self.holds = int(self.number * self.chance) > int((self.number - 1) * self.chance)
-
-
-class TimedTarget(ToyTarget):
-    """Says the same tokens always, and takes its time."""
-
-    def __init__(self, times: Times) -> None:
-        super().__init__(max_model_len=8192)
-        self.times = times
-
-    def verify(self, works: list[Work], give: Any = None) -> list[Verdict | None]:
-        self.times.wait(len(works))
-        return [self._said(work) for work in works]
-
-    def _said(self, work: Work) -> Verdict:
-        start, row = len(work.sequence.tokens), self.rows[work.sequence.id]
-        said = [token_at(start + place) for place in range(len(work.draft) + 1)]
-        accepted = next((i for i, token in enumerate(work.draft.tokens) if token != said[i]), len(work.draft))
-        row.length = work.start + work.count + accepted
-        return Verdict(accepted, tuple(said[: accepted + 1]))
-
-
-class TimedDrafter(Drafter):
-    """Guesses as fate has it, and takes its time; ahead, a step at a time."""
-
-    name = "timed"
-    drafts_ahead = True
-
-    def __init__(self, times: Times, fate: Fate) -> None:
-        self.times, self.fate = times, fate
-
-    def propose(self, sequences: list[Sequence], lengths: list[int]) -> list[Draft]:
-        self.times.wait(len(sequences))
-        return [self._draft(s, [], length) for s, length in zip(sequences, lengths, strict=True)]
-
-    def propose_ahead(self, sequences: list[Sequence], sent: list[int], lengths: list[int]) -> list[Draft]:
-        self.times.wait(len(sequences), 1 / LENGTH)
-        if lengths[0] == 1:
-            self.fate.draw()
-        supposed = [self._supposed(s, count) for s, count in zip(sequences, sent, strict=True)]
-        return [self._draft(s, before, length) for s, before, length in zip(sequences, supposed, lengths, strict=True)]
-
-    def _supposed(self, sequence: Sequence, sent: int) -> list[int]:
-        """What was sent, which is right, and the guess of the token after it, which fate decides."""
-        tokens = [token_at(len(sequence.tokens) + place) for place in range(sent + 1)]
-        return tokens if self.fate.holds else [*tokens[:-1], tokens[-1] + 1]
-
-    def _draft(self, sequence: Sequence, before: list[int], length: int) -> Draft:
-        start = len(sequence.tokens) + len(before)
-        tokens = tuple(token_at(start + place) for place in range(length))
-        return Draft(start, prefix_id_after(sequence.prefix_id, before), tokens, (1.0,) * length, self.name)
 
 
 class Always:
@@ -222,56 +128,12 @@ def measure(cell: Cell, rounds: int) -> dict[str, Any]:
     }
 
 
-def idle_share(seconds: float = 3.0) -> float:
-    """CPU time over wall time of a server with nothing to do, its drafter's thread begun."""
-
-    async def main() -> float:
-        async with AsyncLLM("toy", drafters=["suffix"], pipeline="overlapped", controller="fixed") as llm:
-            await llm.generate("the birds", SamplingParams(max_tokens=20))
-            began, cpu = time.perf_counter(), time.process_time()
-            await asyncio.sleep(seconds)
-            return (time.process_time() - cpu) / (time.perf_counter() - began)
-
-    return asyncio.run(main())
-
-
 def waiting_share(longest: float) -> float:
     """CPU time over wall time while target and drafter sleep and the engine waits for them: one sequence, in turn."""
     cell = Cell(4.0, 1, 0.95, 0.5, longest)
     began, cpu = time.perf_counter(), time.process_time()
     run(cell, Manner(), 16)
     return (time.process_time() - cpu) / (time.perf_counter() - began)
-
-
-def soak(minutes: float, pipeline: str) -> dict[str, Any]:
-    """Requests at random, aborted at random: everything ends, and every row comes back."""
-    chooser, deadline = random.Random(1), time.monotonic() + 60 * minutes
-    options = {"pipeline": pipeline, "controller": "fixed", "max_num_seqs": 8}
-    with LLM("toy", drafters=[SuffixDrafter(min_survival=0.0)], **options) as llm:
-        to, ended, asked = llm.served(), [], []
-        seen: dict[str, int] = {}
-        llm.observe(lambda happened: _count(seen, happened))
-        while to.engine.busy or time.monotonic() < deadline:
-            if time.monotonic() < deadline and len(asked) - len(ended) < chooser.randrange(12):
-                params = SamplingParams(max_tokens=chooser.randrange(1, 60), temperature=1.0, seed=len(asked))
-                ids = [chooser.randrange(1, 90) for _ in range(chooser.randrange(1, 120))]
-                asked += to.generations(ids, params, lambda event: event.finish_reason and ended.append(event.finish_reason))
-                to.engine.add(asked[-1])
-            to.engine.step()
-            if asked and chooser.random() < 0.02:
-                to.engine.abort(asked[-1 - chooser.randrange(min(8, len(asked)))].sequence.request_id)
-        to.engine.scheduler.ended.clear()  # rows that are kept warm for others that begin alike
-        to.engine.pipeline.settle()
-        free = llm.target.rows.num_free == llm.target.rows.num_blocks and not len(llm.target.rows)
-        faults = asdict(to.engine.pipeline.faults)
-    return {"minutes": minutes, "pipeline": pipeline, "requests": len(asked), "all_ended": len(ended) == len(asked), "rows_free": free} | {
-        "rounds": seen,
-        "faults": faults,
-    }
-
-
-def _count(seen: dict[str, int], happened: Round) -> None:
-    seen[happened.pipeline] = seen.get(happened.pipeline, 0) + 1
 
 
 def draw(cells: list[dict[str, Any]], path: Path) -> None:
@@ -308,42 +170,35 @@ def draw(cells: list[dict[str, Any]], path: Path) -> None:
     figure.savefig(path, dpi=110)
 
 
+def spread(values: list[float]) -> dict[str, float]:
+    return {"least": min(values), "median": median(values), "at 0.9": sum(value >= 0.9 for value in values)}
+
+
+def cells_of(chance: float, longest: float) -> list[Cell]:
+    cells = [Cell(r, n, s, chance, longest) for r in RATIOS for n in COUNTS for s in (SHARES if n > 1 else SHARES[:1])]
+    return cells + [Cell(r, 1, SHARES[0], other, longest) for r in (0.5, 1.0, 2.0) for other in (0.3, 0.95)]
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path)
     parser.add_argument("--plot", type=Path)
     parser.add_argument("--chance", type=float, default=0.7, help="A, of the ahead-guess")
     parser.add_argument("--longest", type=float, default=0.25, help="seconds of the longer of the two steps")
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--processes", type=int, default=12, help="cells that are measured at a time: they sleep most of it")
-    parser.add_argument("--minutes", type=float, default=1.0, help="of soak, half of it overlapped and half auto")
     given = parser.parse_args()
     logging.disable(logging.WARNING)
-    cells = [Cell(r, n, s, given.chance, given.longest) for r in RATIOS for n in COUNTS for s in (SHARES if n > 1 else SHARES[:1])]
-    cells += [Cell(r, 1, SHARES[0], chance, given.longest) for r in (0.5, 1.0, 2.0) for chance in (0.3, 0.95)]
-    done = []
+    cells, done = cells_of(given.chance, given.longest), []
     with ProcessPoolExecutor(given.processes, multiprocessing.get_context("spawn")) as processes:
         for cell in processes.map(measure, cells, [given.rounds] * len(cells)):
             done.append(cell)
             print(json.dumps({k: cell[k] for k in _SHOWN}), flush=True)
-    share: Callable[[str], list[float]] = lambda name: [cell[name] for cell in done]  # noqa: E731
-    summary = {
-        "cells": len(done),
-        "reached": {"least": min(share("reached")), "median": median(share("reached")), "at 0.9": sum(x >= 0.9 for x in share("reached"))},
-        "reached_of_times_taken": {
-            "least": min(share("reached_of_times_taken")),
-            "median": median(share("reached_of_times_taken")),
-            "at 0.9": sum(x >= 0.9 for x in share("reached_of_times_taken")),
-        },
-        "auto_reached": {"least": min(share("auto_reached")), "median": median(share("auto_reached"))},
-        "auto_right": sum(share("auto_right")),
-        "idle_cpu_share": idle_share(),
-        "waiting_cpu_share": waiting_share(given.longest),
-        "soak": [soak(given.minutes / 2, name) for name in ("overlapped", "auto")],
-    }
-    document = {**provenance.about(), "summary": summary, "cells": done}
+    reached = {name: spread([cell[name] for cell in done]) for name in ("reached", "reached_of_times_taken", "auto_reached")}
+    right = sum(cell["auto_right"] for cell in done)
+    summary = {"cells": len(done), **reached, "auto_right": right, "waiting_cpu_share": waiting_share(given.longest)}
     if given.output:
-        given.output.write_text(json.dumps(document, indent=1) + "\n", "utf-8")
+        given.output.write_text(json.dumps({**provenance.about(), "summary": summary, "cells": done}, indent=1) + "\n", "utf-8")
     if given.plot:
         draw(done, given.plot)
     print(json.dumps(summary))

@@ -26,6 +26,13 @@ def test_the_architecture_page_names_no_module_that_is_gone():
     assert set(re.findall(r"(\w+\.py)`", page)) <= existing
 
 
+def test_the_readme_says_where_everything_is():
+    places = re.search(r"^src/covey/\n(.*?)^tests/", (ROOT / "README.md").read_text(), re.S | re.M).group(1)
+    shown = [name for line in places.splitlines() for name in re.split(" {2,}", line.strip())[0].split()]
+    parts = [path.stem + "/" * path.is_dir() for path in PACKAGE.iterdir() if not path.name.startswith("__")]
+    assert sorted(shown) == sorted(parts)
+
+
 @pytest.mark.parametrize("page", ["README.md", *(f"docs/{p.name}" for p in (ROOT / "docs").glob("*.md"))])
 def test_links_between_pages_lead_somewhere(page):
     path = ROOT / page

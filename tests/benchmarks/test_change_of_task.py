@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from covey.drafters.corpus import Corpus
+from covey.types import Contribution
 from tests.bench.samples import line, write
 from tests.drafters.test_economy import ROUND
 
@@ -42,7 +43,7 @@ def test_rounds_are_counted_until_the_new_best_leads():
     followed = runpy.run_path(str(SCRIPT))["followed"]
 
     def rounds(*rates):
-        return [replace(ROUND, records=(("a", 0.5), ("b", rate))) for rate in rates]
+        return [replace(ROUND, members=(Contribution("a", 0.5), Contribution("b", rate))) for rate in rates]
 
     found = followed([rounds(0.1, 0.2), rounds(0.3, 0.4, 0.6, 0.6, 0.9)])
     assert (found["before"], found["after"], found["until"], found["rounds"]) == ("a", "b", 2, 5)

@@ -17,7 +17,7 @@ def test_a_traced_answer_is_drawn() -> None:
     drafters = ["--drafters", "suffix,suffix:c.safetensors"]
     told = run("generate", "the birds", *TOY, *drafters, "--controller", "fixed", "--max-tokens", "60", "--trace", "t.jsonl").stderr
     rounds = [json.loads(line) for line in Path("t.jsonl").read_text().splitlines()]
-    times = sum(dict(each["asked"])["suffix"] for each in rounds if each["asked"])
+    times = sum(member["asked"] for each in rounds for member in each["members"] if member["name"] == "suffix")
     assert f"suffix was asked {times} times and for " in told
     said = run("plot", "weights", "--trace", "t.jsonl", "--output", "w.png").stdout
     assert said.startswith("w.png: ") and said.endswith(" rounds of 1 requests\n")

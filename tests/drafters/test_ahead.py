@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from types import SimpleNamespace
 
@@ -10,6 +11,7 @@ import pytest
 from covey import SamplingParams
 from covey.drafters import CollectiveDrafter, ModelDrafter, NestedDrafter, SuffixDrafter
 from covey.types import Draft, Drafter, Host, Sequence, prefix_id_after
+from tests.drafters.members import Says
 from tests.exactness.drafters import ScriptedDrafter, untrained_draft
 
 PROMPT = (5, 6, 7, 8, 5, 6, 7, 8, 5, 6)
@@ -120,6 +122,25 @@ def test_a_text_that_did_not_come_true_leaves_no_trace(make, accepted):
     assert ahead.stale(sequence)
     expected = whole(make, *sequence.output, length=5)
     assert drafter.propose([sequence], [5])[0].tokens == expected.tokens
+
+
+def test_what_members_did_is_told_with_one_draft_each():
+    """Three drafts, two of them written ahead and longer at every call; each guess takes a second of this clock."""
+    ticks = itertools.count()
+    one, other = Says(7), Says(8, estimate=0.1)
+    collective = CollectiveDrafter([one, other], min_survival=0.0, thrifty=False, clock=lambda: float(next(ticks)))
+    sequence = text(0)
+    collective.start(sequence)
+    told = collective.propose([sequence], [3])
+    for _ in range(2):
+        ahead = [collective.propose_ahead([sequence], [3], [length])[0] for length in (1, 3)]
+        sequence.commit([7] * 4)
+        collective.commit(sequence, told[-1], 3)
+        told.append(ahead[-1])
+    for number, member in enumerate((one, other)):
+        assert [draft.members[number].asked for draft in told] == [3, 4, 4]
+        assert [draft.members[number].spent for draft in told] == [3.0, 4.0, 4.0]
+        assert len(member.seen) == 11
 
 
 def test_who_cannot_is_not_asked():

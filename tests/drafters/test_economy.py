@@ -6,8 +6,11 @@ from dataclasses import replace
 
 import pytest
 
+from covey.drafters import CollectiveDrafter
+from covey.drafters.collective import VOTES
 from covey.drafters.economy import Economy, kind_of
 from covey.types import Round
+from tests.drafters.members import Says, asked_of, propose, sequence
 
 ROUND = Round(
     step=1, sequence_id=0, request_id="r", index=0, start=5, planned=4, drafted=(1,), survival=(0.5,), source="", accepted=1, tokens=(1, 2),
@@ -77,3 +80,45 @@ def test_a_cost_is_the_usual_one_not_that_of_a_prompt():
 
 def test_kinds_tell_silence_from_all_degrees_of_certainty():
     assert [kind_of(x) for x in (None, 0.0, 0.05, 0.15, 0.95, 1.0)] == [0, 1, 1, 2, 10, 10]
+
+
+@pytest.mark.parametrize("vote", VOTES)
+def test_a_dear_member_that_wins_nothing_is_rested_and_one_that_does_is_asked(vote):
+    """Costs by a clock of our own: the second member takes a second a guess, a token is worth one or four."""
+    now = [0.0]
+
+    class Slow(Says):
+        def guess(self, growing):
+            now[0] += len(growing)
+            return super().guess(growing)
+
+    asked = {}
+    for token in (7, 8):
+        first, slow = Says(7, estimate=0.5), Slow(token)
+        collective = CollectiveDrafter([first, slow], vote=vote, min_survival=0.0, clock=lambda: now[0])
+        text = sequence(1, 2)
+        for _ in range(300):
+            before = len(slow.seen)
+            draft = propose(collective, text, 1)
+            assert asked_of(draft) == {"says 7": 1, f"says {token}": len(slow.seen) - before}
+            text.commit([8])
+            collective.commit(text, draft, int(draft.tokens == (8,)))
+            seconds = 2.0 if token == 7 else 8.0
+            collective.observe(replace(ROUND, step_verify_seconds=seconds, step_other_seconds=0.0))
+        asked[token] = len(slow.seen)
+        assert len(first.seen) == 300
+    assert asked[7] < 60
+    assert asked[8] > 250
+
+
+@pytest.mark.parametrize("vote", VOTES)
+def test_without_thrift_everybody_is_asked_everywhere(vote):
+    slow = Says(7)
+    collective = CollectiveDrafter([Says(7), slow], vote=vote, min_survival=0.0, thrifty=False)
+    text = sequence(1, 2)
+    for _ in range(100):
+        collective.observe(replace(ROUND, step_verify_seconds=0.0, step_other_seconds=0.0))
+        draft = propose(collective, text, 1)
+        text.commit([8])
+        collective.commit(text, draft, 0)
+    assert len(slow.seen) == 100

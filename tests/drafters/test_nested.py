@@ -14,10 +14,8 @@ from covey.model.load import load
 from covey.model.nested import Calibration, NestedDraft, add_calibration
 from covey.model.target import LocalTarget
 from covey.types import Draft, Round
+from tests.drafters.generating import KIND, PROMPTS, generate
 from tests.exactness.drafters import RandomDepths, save_untrained
-
-KIND = {"dtype": "float64", "device": "cpu"}
-PROMPTS = [[5, 6, 7, 8, 5, 6, 7], [100, 3], [9] * 70, [44, 45, 46]]
 
 
 @pytest.fixture(scope="module")
@@ -40,16 +38,6 @@ def self_folder(target, tmp_path_factory):
 @pytest.fixture
 def either(request, folder, self_folder):
     return {"standalone": folder, "self": self_folder}[request.param]
-
-
-def generate(target, drafters, params, **options):
-    with LLM(
-        target, drafters=drafters, num_speculative_tokens=4, max_num_seqs=3, prefill_chunk=16, controller="fixed", **KIND, **options
-    ) as llm:
-        rounds = []
-        llm.observe(rounds.append)
-        done = llm.generate(PROMPTS, params, progress=False)
-        return [c.token_ids for c in done], rounds
 
 
 @pytest.mark.parametrize(

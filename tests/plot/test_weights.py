@@ -40,7 +40,7 @@ def test_a_conversation_is_drawn(trace, tmp_path, monkeypatch):
     records, asked, lengths = drawn[0].axes
     assert [text.get_text() for text in records.get_legend().get_texts()] == ["suffix", "suffix:corpus"]
     first = records.lines[0]
-    assert list(first.get_ydata()) == [dict(r.records)["suffix"] for r in rounds if r.records]
+    assert list(first.get_ydata()) == [r.members[0].record for r in rounds if r.members]
     assert [label.get_text() for label in asked.get_yticklabels()] == ["suffix", "suffix:corpus"]
     assert [text.get_text() for text in records.texts] == [rounds[-1].request_id]
     means = list(lengths.lines[1].get_ydata())

@@ -16,6 +16,7 @@ from covey.server.alerts import Alerts
 from covey.server.rules import RULES
 from covey.server.speed import Step
 from covey.server.webhook import Webhook
+from covey.types import Contribution
 from tests.server.running import eventually
 from tests.server.test_metrics import round_of
 
@@ -107,7 +108,7 @@ def test_settings_that_cannot_be_are_refused(options, message):
 
 def test_activity_counts_what_rounds_say():
     activity = Activity({"running": lambda: 3})
-    activity.observe(round_of(accepted=2, votes=(("a",), ("a", "b"), ("b",)), records=(("a", 0.5),)), None)
+    activity.observe(round_of(accepted=2, votes=(("a",), ("a", "b"), ("b",)), members=(Contribution("a", 0.5),)), None)
     activity.observe(round_of(drafted=(), accepted=0, tokens=(9,)), Step(5, 0.1, 0.2, 0.1, 0.8))
     second = activity.take()
     assert (second.tokens, second.drafts, second.drafted, second.accepted) == (5, 1, 3, 2)

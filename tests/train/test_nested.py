@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import signal
 from dataclasses import replace
-from functools import wraps
 from itertools import pairwise
 from pathlib import Path
 
@@ -25,6 +22,7 @@ from covey.train.objective import Objective
 from covey.train.record import RecordSettings, record
 from covey.train.recording import Recording, Text
 from tests.bench.samples import line, write
+from tests.train.interrupting import interrupted_at
 
 
 @pytest.fixture(scope="module")
@@ -72,23 +70,10 @@ def test_training_learns_and_writes_a_draft_that_can_be_read(recording, target, 
     assert (tmp_path / "d" / "curves.png").stat().st_size > 1000
 
 
-def test_a_training_that_was_cut_ends_as_one_that_was_not(recording, target, tmp_path, monkeypatch):
+def test_a_training_that_was_cut_ends_as_one_that_was_not(recording, target, tmp_path):
     whole = train_nested(settings(recording, target, tmp_path / "whole"))
-    steps = 0
-    forward = Objective.forward
-
-    @wraps(forward)  # Trainer looks at the signature
-    def interrupted(self: Objective, *arguments: torch.Tensor, **named: torch.Tensor) -> dict[str, torch.Tensor]:
-        nonlocal steps
-        steps += self.training
-        if steps == 13 and self.training:
-            os.kill(os.getpid(), signal.SIGINT)
-        return forward(self, *arguments, **named)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(Objective, "forward", interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            train_nested(settings(recording, target, tmp_path / "cut"))
+    with interrupted_at(13):
+        train_nested(settings(recording, target, tmp_path / "cut"))
     assert not (tmp_path / "cut" / "model.safetensors").exists()
     assert (tmp_path / "cut" / "checkpoints" / "checkpoint-13").is_dir()
     resumed = train_nested(settings(recording, target, tmp_path / "cut"))

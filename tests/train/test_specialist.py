@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import signal
 from dataclasses import replace
-from functools import wraps
 from pathlib import Path
 
 import pytest
@@ -17,10 +14,10 @@ from covey import LLM, SamplingParams
 from covey.errors import CoveyError
 from covey.model.load import load
 from covey.model.nested import NestedDraft, read_config
-from covey.train.objective import Objective
 from covey.train.record import RecordSettings, record
 from covey.train.specialist import SpecialistSettings, train_specialist
 from tests.bench.samples import line, write
+from tests.train.interrupting import interrupted_at
 
 
 @pytest.fixture(scope="module")
@@ -84,24 +81,11 @@ def test_a_specialist_learns_and_is_its_basis_with_deltas(recording, draft, targ
     assert any(r.drafted for r in rounds)
 
 
-def test_a_training_that_was_cut_ends_as_one_that_was_not(recording, draft, tmp_path, monkeypatch):
+def test_a_training_that_was_cut_ends_as_one_that_was_not(recording, draft, tmp_path):
     pytest.importorskip("peft", reason="needs the extra `train`")
     whole = train_specialist(settings(recording, draft, tmp_path / "whole", dropout=0.1))
-    steps = 0
-    forward = Objective.forward
-
-    @wraps(forward)  # Trainer looks at the signature
-    def interrupted(self: Objective, *arguments: torch.Tensor, **named: torch.Tensor) -> dict[str, torch.Tensor]:
-        nonlocal steps
-        steps += self.training
-        if steps == 11 and self.training:
-            os.kill(os.getpid(), signal.SIGINT)
-        return forward(self, *arguments, **named)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(Objective, "forward", interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            train_specialist(settings(recording, draft, tmp_path / "cut", dropout=0.1))
+    with interrupted_at(11):
+        train_specialist(settings(recording, draft, tmp_path / "cut", dropout=0.1))
     assert not (tmp_path / "cut" / "deltas.safetensors").exists()
     assert (tmp_path / "cut" / "checkpoints" / "checkpoint-11").is_dir()
     resumed = train_specialist(settings(recording, draft, tmp_path / "cut", dropout=0.1))

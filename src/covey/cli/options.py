@@ -1,6 +1,8 @@
 """Turns settings into command-line options, so that a default, a range and a line of help are written once.
 
 app.command("chat")(with_settings(chat))        # chat(settings=Settings(...), ...)
+
+Options that a few commands share, and that are no settings, are the fields of one class: see `sharing`.
 """
 
 from __future__ import annotations
@@ -59,6 +61,25 @@ def with_settings(command: Callable[..., None], names: Collection[str] | None = 
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {p.name: p.annotation for p in parameters}
     return run
+
+
+def sharing(name: str, shared: type) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """A decorator: the command has an option for every field of the dataclass `shared`, too, and gets one under this name."""
+    fields = inspect.signature(shared, eval_str=True).parameters
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(command)
+        def run(**given: Any) -> None:
+            made = shared(**{field: given.pop(field) for field in fields})
+            command(**given, **{name: made})
+
+        own = [p for p in inspect.signature(command, eval_str=True).parameters.values() if p.name != name]
+        together = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in (*own, *fields.values())]
+        together.sort(key=lambda p: p.default is not p.empty)  # what must be given comes first
+        run.__signature__ = inspect.Signature(together)  # type: ignore[attr-defined]
+        return run
+
+    return decorate
 
 
 def _parameter(option: Option) -> inspect.Parameter:

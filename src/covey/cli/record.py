@@ -11,13 +11,15 @@ from typing import Annotated
 import typer
 
 from covey.cli import screen, startup
+from covey.cli.options import sharing
+from covey.cli.questions import Questions
 from covey.config import Settings, all_options
 
 SETTINGS = tuple(option.name for option in all_options().values() if option.group in ("model", "engine") and option.name != "trace")
 
 
+@sharing("questions", Questions)
 def record(
-    prompts: Annotated[Path, typer.Option(help="The prompts: a .jsonl or .jsonl.gz file.", show_default=False)],
     output: Annotated[Path, typer.Option(help="The folder of the recording; one that was cut is gone on with.", show_default=False)],
     apart_from: Annotated[
         Path | None, typer.Option(help="Leave out prompts that share 13 words in a row with one of this file.", show_default=False)
@@ -25,37 +27,29 @@ def record(
     leave_out: Annotated[
         str, typer.Option(help="Leave out prompts of these sources: patterns, separated by commas.", show_default=False)
     ] = "",
-    tasks: Annotated[str | None, typer.Option(help="Only prompts of these tasks, separated by commas.", show_default=False)] = None,
-    limit: Annotated[int | None, typer.Option(help="Most prompts per task.", show_default=False)] = None,
-    max_tokens: Annotated[int, typer.Option(help="Most tokens of an answer.")] = 128,
-    temperature: Annotated[float, typer.Option(help="0 always takes the likeliest token.")] = 0.0,
-    seed: Annotated[int, typer.Option(help="The same seed gives the same texts.")] = 0,
     text: Annotated[str, typer.Option(help="Record the target's answers, or the file's references.")] = "answers",
     top: Annotated[int, typer.Option(help="Keep so many of the likeliest tokens at each position of an answer, to distil from.")] = 0,
     hidden: Annotated[bool, typer.Option("--hidden", help="Keep the target's hidden states, to train a self draft on.")] = False,
     shard: Annotated[int, typer.Option(help="Prompts that are answered and written together: what an interruption can lose.")] = 128,
     skip_bad_lines: Annotated[bool, typer.Option(help="Name bad lines and go on, instead of refusing the file.")] = False,
     *,
+    questions: Questions,
     settings: Settings,
 ) -> None:
     """Record what the target itself answers: the text that its drafters are made from."""
     from covey.train.record import RecordSettings, record
 
+    asked = vars(questions) | {"tasks": tuple(questions.tasks.split(",")) if questions.tasks else None}
     chosen = RecordSettings(
-        prompts=prompts,
         folder=output,
         target=settings.target,
         apart_from=apart_from,
         leave_out=tuple(filter(None, leave_out.split(","))),
-        tasks=tuple(tasks.split(",")) if tasks else None,
-        limit=limit,
-        max_tokens=max_tokens,
-        temperature=temperature,
-        seed=seed,
         text=text,
         top=top,
         hidden=hidden,
         shard=shard,
+        **asked,
     )
     with startup.opened(settings) as llm, screen.reported() as report:
         recording = record(llm, chosen, report, screen.err().print if skip_bad_lines else None)

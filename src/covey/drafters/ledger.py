@@ -8,7 +8,7 @@ outlive it. Everybody is scored on the verified text, whoever won. Knows nothing
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence as Seq
 from dataclasses import dataclass, field, replace
 
@@ -17,7 +17,7 @@ from covey.drafters.guesser import Growing
 from covey.drafters.hits import HitTable
 from covey.drafters.records import Records
 from covey.kinship import Kinship
-from covey.types import Draft, Sequence
+from covey.types import Contribution, Draft, Sequence
 from covey.vote import Sharing, whole
 from covey.weights import HitRates, Policy, Weights
 
@@ -59,7 +59,7 @@ class Standing:
     """What is kept of one sequence: its members' weights, the draft that was voted, and what everybody guessed along it.
 
     sharing: how members that err together share their votes. elected: kind and token of every voted one, also of a last one that was
-    not worth writing. times: how often each member was asked; spent: the seconds that it took.
+    not worth writing. times: how often each member was asked for the draft that is told next; spent: the seconds that it took.
     """
 
     weights: Weights
@@ -71,16 +71,25 @@ class Standing:
     elected: list[tuple[int, int]] = field(default_factory=list)
     votes: list[tuple[str, ...]] = field(default_factory=list)
     times: Counter[int] = field(default_factory=Counter)
-    spent: dict[int, float] = field(default_factory=dict)
+    spent: defaultdict[int, float] = field(default_factory=lambda: defaultdict(float))
 
     def open(self, draft: Growing) -> None:
-        self.draft, self.casts, self.asked, self.elected, self.votes, self.times, self.spent = draft, [], [], [], [], Counter(), {}
+        self.draft, self.casts, self.asked, self.elected, self.votes = draft, [], [], [], []
+        self.reckon_anew()
 
     def shift(self, count: int) -> None:
         """The first `count` tokens of the draft are settled."""
         del self.casts[:count], self.elected[:count], self.votes[:count]
         self.asked = [replace(asked, place=asked.place - count) for asked in self.asked if asked.place >= count]
-        self.times = Counter()
+
+    def reckon_anew(self) -> None:
+        """What is asked from here on is told with another draft: what was asked so far is in the one that was sent."""
+        self.times.clear()
+        self.spent.clear()
+
+    def contribution(self, member: int, name: str) -> Contribution:
+        rate = self.rates.of(member)
+        return Contribution(name, rate, self.weights.of(member, rate), self.times[member], self.spent[member])
 
 
 class Ledger:
@@ -127,6 +136,8 @@ class Ledger:
         draft = None if standing is None else standing.draft
         if standing is None or draft is None or draft.start != len(sequence.tokens) or len(standing.votes) < len(standing.elected):
             return None
+        if not draft.supposed:
+            standing.reckon_anew()
         draft.suppose(supposed, length)
         return draft
 
@@ -143,18 +154,13 @@ class Ledger:
     def finished(self, draft: Growing, source: str) -> Draft:
         """The draft as it goes to the target, with what is to be told of it."""
         standing = self.standings[draft.sequence.id]
-        records = tuple((name, standing.rates.of(number)) for number, name in enumerate(self.names))
-        asked = tuple((name, standing.times[number]) for number, name in enumerate(self.names))
-        weights = tuple((name, standing.weights.of(number, rate)) for number, (name, rate) in enumerate(records))
-        spent = tuple((name, standing.spent.get(number, 0.0)) for number, name in enumerate(self.names))
-        votes = tuple(standing.votes[draft.supposed :])
-        return replace(draft.draft(source), votes=votes, records=records, asked=asked, weights=weights, spent=spent)
+        members = tuple(standing.contribution(number, name) for number, name in enumerate(self.names))
+        return replace(draft.draft(source), votes=tuple(standing.votes[draft.supposed :]), members=members)
 
     def spend(self, member: int, seconds: float, sequences: Seq[Sequence]) -> None:
         """A member took so long over these sequences' drafts, for all alike."""
         for sequence in sequences:
-            spent = self.standings[sequence.id].spent
-            spent[member] = spent.get(member, 0.0) + seconds / len(sequences)
+            self.standings[sequence.id].spent[member] += seconds / len(sequences)
 
     def advance(self, sequence: Sequence) -> None:
         """The text has grown: a draft that was written on beyond what was sent, and that the text follows so far, stays open."""

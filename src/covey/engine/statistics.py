@@ -62,9 +62,9 @@ class Statistics:
         for voters in happened.votes[: happened.accepted]:
             for name in voters:
                 self.votes[name] = self.votes.get(name, 0) + 1
-        for name, times in happened.asked:
-            self.asked[name] = self.asked.get(name, 0) + times
-        self.records.update(happened.records)
+        for member in happened.members:
+            self.asked[member.name] = self.asked.get(member.name, 0) + member.asked
+            self.records[member.name] = member.record
 
     @property
     def acceptance_rate(self) -> float:

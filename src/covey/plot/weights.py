@@ -23,7 +23,7 @@ def draw_weights(rounds: Sequence[Round], place: Path) -> None:
 
     Raises CoveyError for rounds of no collective, and where matplotlib is not installed.
     """
-    names = list(dict.fromkeys(name for each in rounds for name, _ in each.records))
+    names = list(dict.fromkeys(member.name for each in rounds for member in each.members))
     if not names:
         raise CoveyError("trace: no round in it was drafted by a collective; give several --drafters")
     try:
@@ -43,7 +43,7 @@ def draw_weights(rounds: Sequence[Round], place: Path) -> None:
 
 def _draw_records(axes: Any, rounds: Sequence[Round], names: list[str], at: list[int]) -> None:
     for name in names:
-        points = [(x, dict(each.records)[name]) for x, each in zip(at, rounds, strict=False) if name in dict(each.records)]
+        points = [(x, member.record) for x, each in zip(at, rounds, strict=False) for member in each.members if member.name == name]
         axes.plot([x for x, _ in points], [rate for _, rate in points], label=name)
     axes.set(ylabel="record: lately right", ylim=(0, 1))
     axes.legend(fontsize=8, loc="best")
@@ -51,7 +51,8 @@ def _draw_records(axes: Any, rounds: Sequence[Round], names: list[str], at: list
 
 def _draw_asked(axes: Any, rounds: Sequence[Round], names: list[str], at: list[int]) -> None:
     """A stroke for each round that a member was asked in; where there is none it rested."""
-    places = [[x for x, each in zip(at, rounds, strict=False) if dict(each.asked).get(name)] for name in names]
+    at_work = [(x, member.name) for x, each in zip(at, rounds, strict=False) for member in each.members if member.asked]
+    places = [[x for x, busy in at_work if busy == name] for name in names]
     colours = [f"C{number}" for number in range(len(names))]
     axes.eventplot(places, lineoffsets=range(len(names)), linelengths=0.7, linewidths=1.0, colors=colours)
     axes.set_yticks(range(len(names)), names, fontsize=8)

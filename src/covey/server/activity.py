@@ -76,7 +76,7 @@ class Second:
         self.drafts += 1
         self.drafted += drafted
         self.accepted += happened.accepted
-        for place, names in enumerate(happened.votes or ((happened.source,),) * drafted):
+        for place, names in enumerate(happened.voters):
             for name in names:
                 share = self.drafters.setdefault(name, Share())
                 share.drafted += 1
@@ -128,8 +128,8 @@ class Activity:
             if happened.tokens:
                 self._second.count(happened)
                 self._remember(happened)
-            for name, rate in happened.records:
-                self._rates.setdefault(name, []).append(rate)
+            for member in happened.members:
+                self._rates.setdefault(member.name, []).append(member.record)
             if step is not None:
                 self._second.count_step(step)
 

@@ -138,14 +138,12 @@ class Metrics:
         series = self._series[happened.target]
         if happened.tokens:
             self._count_tokens(series, happened)
-        for name, times in happened.asked:
-            if times:
-                series.labelled("drafter_asked", name).inc(times)
-        for name, seconds in happened.spent:
-            series.labelled("drafter_seconds", name).inc(seconds)
-        for family, held in (("drafter_hit_rate", happened.records), ("drafter_weight", happened.weights)):
-            for name, value in held:
-                series.labelled(family, name).set(value)
+        for member in happened.members:
+            if member.asked:
+                series.labelled("drafter_asked", member.name).inc(member.asked)
+            series.labelled("drafter_seconds", member.name).inc(member.spent)
+            series.labelled("drafter_hit_rate", member.name).set(member.record)
+            series.labelled("drafter_weight", member.name).set(member.weight)
         step = series.speed.observe(happened)
         if step is not None:
             series["engine_steps"].inc()
@@ -166,8 +164,7 @@ class Metrics:
         series["spec_decode_num_drafts"].inc()
         series["spec_decode_num_draft_tokens"].inc(drafted)
         series["spec_decode_num_accepted_tokens"].inc(happened.accepted)
-        voters = happened.votes[: happened.accepted] or ((happened.source,),) * happened.accepted
-        for position, names in enumerate(voters):
+        for position, names in enumerate(happened.voters[: happened.accepted]):
             series.labelled("spec_decode_num_accepted_tokens_per_pos", str(position)).inc()
             for name in names:
                 series.labelled("drafter_votes_won", name).inc()

@@ -34,8 +34,7 @@ class Shown:
         if not chunk.token_ids or chunk.round is None:
             return {}
         happened = chunk.round
-        voters = happened.votes[: happened.accepted] or ((happened.source,),) * happened.accepted
-        named = [*map(list, voters), *([] for _ in chunk.token_ids[happened.accepted :])]
+        named = [*map(list, happened.voters[: happened.accepted]), *([] for _ in chunk.token_ids[happened.accepted :])]
         tokens: list[ShownToken] = [
             {"text": self._text.push([token]), "drafters": names} for token, names in zip(chunk.token_ids, named, strict=True)
         ]

@@ -1,0 +1,85 @@
+"""What a collective learns: everybody is scored, whoever won, and the draft tells how everybody fares."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from covey.drafters import CollectiveDrafter
+from covey.drafters.collective import VOTES
+from tests.drafters.members import Says, Whole, propose, sequence
+
+
+@pytest.mark.parametrize("vote", VOTES)
+def test_every_member_is_scored_up_to_the_first_wrong_token_of_the_vote(vote):
+    """The text goes 7, 9: at the first position all are scored, at the second those that went on from 7."""
+    collective = CollectiveDrafter([Whole(7, 7), Whole(8, 9), Whole(7, 9)], vote=vote, weights="log_odds", min_survival=0.0)
+    text = sequence(1, 2)
+    draft = propose(collective, text, 2)
+    assert draft.tokens == (7, 7)
+    text.commit([7, 9, 5])
+    collective.commit(text, draft, 1)
+    rates = collective.ledger.standings[0].rates
+    assert rates.trials == pytest.approx([2, 1, 2], abs=0.1)  # old trials weigh a little less
+    assert rates.of(2) > rates.of(0) > rates.of(1)
+
+
+def test_a_guesser_learns_at_positions_where_it_lost():
+    loser = Says(8)
+    collective = CollectiveDrafter([Says(7), Says(7), loser], weights="uniform", min_survival=0.0)
+    text = sequence(1, 2)
+    draft = propose(collective, text, 3)
+    text.commit([7, 8])
+    collective.commit(text, draft, 1)
+    assert loser.told == [(8, 7), (8, 8)]
+
+
+def test_the_one_that_is_right_is_followed_soon():
+    collective = CollectiveDrafter([Says(7), Says(7), Says(8)], min_survival=0.0)
+    text = sequence(1, 2)
+    rounds = 0
+    while (draft := propose(collective, text, 2)).tokens[:1] != (8,):
+        text.commit([8])
+        collective.commit(text, draft, 0)
+        rounds += 1
+    assert 0 < rounds <= 8
+
+
+@pytest.mark.parametrize(("weights", "heeded"), [("log_odds", "says 8"), ("uniform", "says 7")])
+def test_kin_do_not_outvote_a_stranger_that_is_right_more_often(weights, heeded):
+    kin, stranger = [Says(7, estimate=0.4) for _ in range(3)], Says(8, estimate=0.5)
+    collective = CollectiveDrafter([*kin, stranger], weights=weights, min_survival=0.0)
+    text = sequence(1, 2)
+    for step in range(120):
+        draft = propose(collective, text, 1)
+        text.commit([8 if step % 2 else 7 if step % 8 == 0 else 5])  # the stranger is right in half, the kin in an eighth
+        collective.commit(text, draft, 0)
+    assert set(propose(collective, text, 1).votes[0]) == {heeded}
+
+
+def test_a_draft_ends_where_it_is_unlikely_and_returns_when_it_would_succeed():
+    collective = CollectiveDrafter([Says(7, estimate=0.6)], min_survival=0.3)
+    text, lengths = sequence(1, 2), []
+    for step in range(900):
+        draft = propose(collective, text, 3)
+        lengths.append(len(draft))
+        text.commit([5] if 20 <= step < 300 else [*draft.tokens, 7])
+        collective.commit(text, draft, 0)
+    assert max(lengths[:20]) >= 2
+    assert lengths[299] == 0
+    assert lengths[-1] == 3
+
+
+def test_a_draft_tells_what_members_weigh_and_what_they_took():
+    ticks = itertools.count()
+    collective = CollectiveDrafter([Says(7), Says(7), Says(8)], weights="log_odds", min_survival=0.0, clock=lambda: float(next(ticks)))
+    text = sequence(1, 2)
+    for _ in range(10):
+        draft = propose(collective, text, 2)
+        text.commit([8])
+        collective.commit(text, draft, 0)
+    seven, _, eight = draft.members
+    assert (seven.name, eight.name) == ("says 7", "says 8")
+    assert eight.weight > seven.weight >= 0
+    assert eight.spent == 2.0  # a second of this clock for each of two guesses
