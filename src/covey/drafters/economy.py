@@ -15,11 +15,16 @@ from collections import Counter
 from covey.types import Round
 
 KINDS = 11  # of how sure the others are: nothing said, then tenths
-_PROBE_EVERY = 48
-_HOPE, _HOPE_TRIALS = 0.3, 16.0  # what an untried member is taken to win, and what that weighs
+_PROBE_EVERY, _PROBE_FIRST = 48, 6  # the less is known, the sooner
+_HOPE, _HOPE_TRIALS = 0.3, 8.0  # what an untried member is taken to win of what the others leave to be won, and what that weighs
 _MEMORY = 256.0
 _PACE = 1 / 16
 _FIRST = 8
+
+
+def hope(kind: int) -> float:
+    """What an untried member is taken to win: where the others are sure there is little to be won."""
+    return _HOPE if kind == 0 else _HOPE * (1 - (kind - 0.5) / (KINDS - 1))
 
 
 def kind_of(surest: float | None) -> int:
@@ -32,7 +37,7 @@ class Economy:
 
     def __init__(self, members: int) -> None:
         self.cost: list[float | None] = [None] * members  # seconds a guess, lately
-        self._won = [[_HOPE * _HOPE_TRIALS] * KINDS for _ in range(members)]
+        self._won = [[hope(kind) * _HOPE_TRIALS for kind in range(KINDS)] for _ in range(members)]
         self._asked = [[_HOPE_TRIALS] * KINDS for _ in range(members)]
         self._trials = [0] * members
         self._passed_over: Counter[tuple[int, int]] = Counter()
@@ -79,7 +84,8 @@ class Economy:
         if cost is None or worth is None or alive * self.gain(member, kind) * worth > cost * passes:
             return True
         self._passed_over[member, kind] += 1
-        if self._passed_over[member, kind] < _PROBE_EVERY:
+        known_of = self._asked[member][kind] - _HOPE_TRIALS
+        if self._passed_over[member, kind] < min(_PROBE_EVERY, _PROBE_FIRST * (1 + known_of)):
             return False
         self._passed_over[member, kind] = 0
         return True
