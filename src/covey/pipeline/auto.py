@@ -72,7 +72,9 @@ class Auto:
         return self._manners[name]
 
     def measured(self, happened: Measured) -> None:
-        load = self._loads[self._size]
+        load = self._loads.get(self._size)
+        if load is None:  # a step that another one chose the manner of
+            return
         self._savings += _LOSS * happened.seconds
         fresh, self._fresh = self._fresh, False
         if fresh or self._other or not happened.steady or happened.seconds <= 0:  # after a change groups are made anew

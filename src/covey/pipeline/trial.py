@@ -15,6 +15,7 @@ from statistics import mean, stdev
 from covey.pipeline.manner import Measured
 
 MARGIN = 1.03  # a manner is left for another that is faster by so much
+_WORTH = 1.05  # what surely wins less than this is given up, though more comparisons might show that it wins the margin
 _ROUNDS, _STEPS = 2, 3  # at least so many rounds of every sequence in a stretch, and so many steps
 _LEAST, _MOST = 2, 6  # comparisons
 _HOPELESS = 0.75  # of the kept one's speed: the rival is given up after one stretch
@@ -94,5 +95,5 @@ class Trial:
         gain, wanted = mean(self._ratios), log(MARGIN)
         if gain > max(wanted, error) or count >= _MOST:
             self.verdict = gain > wanted
-        elif gain + error < wanted:
+        elif gain + error < log(_WORTH):
             self.verdict = False
