@@ -11,7 +11,7 @@ each ratio of the two times, number of sequences and share of a, manners are mea
     python benchmarks/pipeline.py --output benchmarks/pipeline.json --plot benchmarks/pipeline.png [--minutes 1]
 
 The last line of the output is the result as JSON: shares of the ideal reached, what `auto` kept, and how it did over a whole run of
-72 rounds, its trials included, against serial. It sleeps
+96 rounds, its trials included, against serial. It sleeps
 most of the time; on a machine that has other work, too, wake-ups come late, so shares are given of the times as taken besides.
 """
 
@@ -41,7 +41,7 @@ LENGTH = 8
 RATIOS = (0.25, 0.5, 1.0, 2.0, 4.0)
 COUNTS = (1, 2, 4, 8, 16)
 SHARES = (0.95, 0.5, 0.05)
-_AUTO_ROUNDS = 72  # of which it may try things out for 48
+_AUTO_ROUNDS = 96  # of which it may try things out for 64
 _SHOWN = ("ratio", "count", "share", "chance", "best", "reached", "reached_of_times_taken", "auto_reached", "auto_whole", "auto_kept")
 SMURFS = {"OPT-13B": 0.34, "Llama2-70B": 0.55}  # gain of its pipeline at batch 16, as reported (SC'25)
 

@@ -119,6 +119,13 @@ def test_it_looks_again_and_follows_a_machine_that_has_changed() -> None:
     assert names.count("ahead") < 500
 
 
+def test_what_fell_short_with_one_batch_is_believed_less_with_another() -> None:
+    machine, slower = Machine(), {"serial": 1.0, "ahead": 1.25}
+    assert "ahead" in machine.run(60, 1, slower, draft=0.1)
+    assert "ahead" in Machine().run(40, 2, slower | {"halves": 1.1}, draft=0.1), "by itself it is tried"
+    assert set(machine.run(12, 2, slower, draft=0.1)) == {"serial"}
+
+
 def test_a_rival_waits_for_quieter_times_where_nothing_can_be_counted() -> None:
     machine = Machine()
     machine.run(8, 8, times("serial"))

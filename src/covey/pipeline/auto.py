@@ -22,7 +22,7 @@ _LOSS = 0.01  # of the time may be lost in trials
 _LOAN = 1.0  # rounds of every sequence that may be lost before that much time has passed
 _FIRST = 3  # rounds of every sequence before the first look
 _LOOK_AGAIN, _LONGEST = 200, 12_800  # until the next one after a trial; doubled each time that nothing changes
-_WATCH = 25  # until the next one where nothing was worth a trial; doubled, too, up to _LOOK_AGAIN
+_WATCH = 6  # until the next one where nothing was worth a trial; doubled, too, up to _LOOK_AGAIN
 _FLAP = 3  # steps for which a batch has another size before that counts
 
 
