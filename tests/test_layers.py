@@ -17,7 +17,7 @@ ROOT = Path(covey.__file__).parent
 LAYERS = (
     ("errors", "sampling_params"),
     ("types",),
-    ("config", "cost", "survival"),
+    ("config", "cost", "charge", "survival"),
     ("noise", "accept", "vote", "weights", "kinship", "control", "rows", "prompts", "loops", "provenance", "tools"),
     ("model", "replay"),
     ("toy", "drafters"),

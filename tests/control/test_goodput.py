@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace as changed
 
 import pytest
 
@@ -173,6 +174,61 @@ def test_ended_sequences_are_forgotten() -> None:
     replay(texts(0.5), make, costs(), 4)
     assert not made[0]._drafted
     assert not made[0].trust._own
+
+
+class Beside(Controller):
+    """Another controller, told that drafting goes on beside passes, which slows them by so much a second."""
+
+    def __init__(self, own: Controller, slowing: float) -> None:
+        self._own, self._slowing = own, slowing
+
+    @property
+    def floor(self) -> float | None:  # type: ignore[override]
+        return self._own.floor
+
+    def plan(self, sequences, load):
+        return self._own.plan(sequences, load)
+
+    def trim(self, sequences, drafts, load):
+        return self._own.trim(sequences, drafts, load)
+
+    def observe(self, rounds: list[Round]) -> None:
+        draft, verify = rounds[0].step_draft_seconds, rounds[0].step_verify_seconds
+        both = min(draft, verify)
+        beside = {"pipeline": "halves", "step_overlap_seconds": both, "step_beside_seconds": both}
+        self._own.observe([changed(each, **beside, step_verify_seconds=verify + self._slowing * both) for each in rounds])
+
+    def forget(self, sequence: Sequence) -> None:
+        self._own.forget(sequence)
+
+
+def speed_beside(work: list[Recorded], own: Controller, known: Costs, slowing: float) -> float:
+    """Tokens a second where drafting goes on beside passes."""
+    seen: list[list[Round]] = []
+    replay(work, lambda _: Beside(own, slowing), known, 4, observe=seen.append)
+    steps = [(each[0].step_draft_seconds, each[0].step_verify_seconds) for each in seen]
+    seconds = sum(max(draft, verify) + slowing * min(draft, verify) for draft, verify in steps)
+    return sum(len(each.tokens) for rounds in seen for each in rounds) / seconds
+
+
+@pytest.mark.parametrize("slowing", [0.0, 0.5, 1.0])
+def test_drafting_beside_passes_is_charged_what_it_delays(slowing: float) -> None:
+    """A drafter that hardly pays where it is waited for, and does where it is not."""
+    known, work = costs(draft=0.0025), texts(0.7, count=40)
+    best = max(speed_beside(work, FixedLength(k), known, slowing) for k in (0, 2, 3, 4, 6, 8))
+    honest = speed_beside(work, Goodput(costs(draft=0.0025), 8), known, slowing)
+    assert honest > 0.95 * best
+    if slowing == 0.0:
+        plain = speed_beside(work, FixedLength(0), known, slowing)
+        waited_for = replay(work, goodput, known, 4).tokens_per_second / replay(work, lambda _: FixedLength(0), known, 4).tokens_per_second
+        assert honest / plain > 1.2 * waited_for
+
+
+@pytest.mark.parametrize("slowing", [0.0, 0.5])
+def test_passes_beside_drafting_do_not_make_plain_decoding_look_slow(slowing: float) -> None:
+    own = costs(draft=0.001)
+    speed_beside(texts(0.8, count=40), Goodput(own, 8), costs(draft=0.001), slowing)
+    assert float(own.target.seconds(4)) == pytest.approx(float(costs().target.seconds(4)), rel=0.03)
 
 
 @pytest.mark.parametrize("name", ["goodput", "smurfs", "heuristic", "confidence", "table", "fixed", "watch"])

@@ -197,6 +197,40 @@ def test_rounds_tell_the_pools_fill_and_the_seconds_that_overlapped():
     assert {each.pool_limit for each in rounds} == {3}
     assert max(each.pool for each in halves) >= 1
     assert all(0 <= each.step_overlap_seconds <= each.step_draft_seconds for each in rounds)
+    assert all(0 <= each.step_beside_seconds <= each.step_verify_seconds for each in rounds)
+
+
+def test_a_draft_that_is_under_way_during_a_pass_is_told():
+    """The first pass with drafts lasts until the drafter has begun with the other half, which waits for the pass."""
+    arrived, leave, rounds = threading.Semaphore(0), threading.Semaphore(1), list[Round]()
+
+    class Waiting(ToyTarget):
+        met = False
+
+        def verify(self, works, give=None):
+            if not self.met and any(len(work.draft) for work in works):
+                assert arrived.acquire(timeout=30) and arrived.acquire(timeout=30), "nobody drafts for the other half"
+                self.met = True
+                leave.release(1000)
+            return super().verify(works, give)
+
+    def at_work() -> None:
+        arrived.release()
+        leave.acquire()
+
+    with overlapped(Repeating(at_work), Waiting()) as llm:
+        llm.observe(rounds.append)
+        llm.generate(PROMPTS, PARAMS)
+    assert next(each for each in rounds if each.drafted).step_beside_seconds > 0
+
+
+def test_in_the_engines_own_thread_nothing_is_drafted_beside_a_pass():
+    rounds: list[Round] = []
+    with LLM("toy", drafters=[SuffixDrafter(min_survival=0.0)], pipeline="serial", controller="fixed") as llm:
+        llm.observe(rounds.append)
+        llm.generate(PROMPTS, PARAMS)
+    assert any(each.drafted for each in rounds)
+    assert {each.step_beside_seconds for each in rounds} == {each.step_overlap_seconds for each in rounds} == {0.0}
 
 
 def test_threads_of_the_drafter_are_counted_apart_from_everybody_elses():

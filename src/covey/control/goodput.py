@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 import numpy
 from numpy.typing import NDArray
 
+from covey.charge import Charge
 from covey.control.controller import Controller, Cut, Load
 from covey.control.market import Prospect, best_offer, profits
 from covey.cost import Costs, Drafting, DraftSample, PassSample
@@ -68,12 +69,14 @@ class _Step:
 
 @dataclass(frozen=True)
 class _Bid:
-    """What is planned. price: tokens that a second is worth; slot: tokens that a place in the pass is; how far drafts go, and whose."""
+    """What is planned. price: tokens that a second is worth; slot: tokens that a place in the pass is; how far drafts go, and whose;
+    charged: what of a second of drafting is."""
 
     price: float
     slot: float
     depth: int
     chosen: NDArray[numpy.bool_]
+    charged: float = 1.0
 
 
 class Goodput(Controller):
@@ -87,6 +90,8 @@ class Goodput(Controller):
         self._step = _Step({}, set(), 0.0, 0)
         self._asked: dict[int, _Asked] = {}
         self._savings = 0.0  # seconds that may be spent on probes
+        self._charge = Charge()  # under the way of taking turns of late
+        self._charges: dict[str, Charge] = {}
 
     # -- before drafting
 
@@ -107,7 +112,7 @@ class Goodput(Controller):
         self._begin(sequences, lengths)
         drafter = self.costs.drafter
         # A further guess costs a step, which sequences share, and is as good as guesses are.
-        guess = bid.price * (drafter.per_step / max(1, len(self._step.lengths)) + drafter.per_token)
+        guess = bid.price * bid.charged * (drafter.per_step / max(1, len(self._step.lengths)) + drafter.per_token)
         self.floor = 0.0 if self._step.probes else (bid.slot + guess) / self.trust.rate
         return lengths
 
@@ -142,11 +147,14 @@ class Goodput(Controller):
         decoding = Load(len(sequences), sum(len(sequence.tokens) for sequence in sequences))
         plain = float(self._pass_seconds(_NOTHING, sequences, decoding))
         best, chosen = _Bid(len(sequences) / plain, 0.0, 0, numpy.zeros(len(sequences), bool)), numpy.ones(len(sequences), bool)
-        slots = 0.0
+        slots, drafting = 0.0, 0.0
         for _ in range(2):  # what everybody would win together says who does not pay
-            offer = best_offer(prospect, chosen, self.costs.drafter, lambda sent: self._pass_seconds(sent, sequences, decoding))
+            offer = best_offer(
+                prospect, chosen, self.costs.drafter, self._charge, lambda sent: self._pass_seconds(sent, sequences, decoding)
+            )
             if offer.gain - (offer.seconds - plain) * len(sequences) / plain > _MARGIN * len(sequences) and offer.rate > best.price:
-                best, slots = _Bid(offer.rate, 0.0, min(self.longest, offer.depth + 1), chosen), offer.slots
+                best = _Bid(offer.rate, 0.0, min(self.longest, offer.depth + 1), chosen, offer.charged)
+                slots, drafting = offer.slots, offer.drafting
             staying = chosen & (profits(prospect, offer, self.costs.drafter, max(offer.rate, len(sequences) / plain)) > 0)
             if staying.all() or not staying.any():
                 break
@@ -155,7 +163,7 @@ class Goodput(Controller):
             self._of(sequence).awake = asked
         # A staircase has no slope: the slots of this pass, and one more for everybody, pay alike for all that they cost together.
         more = slots + len(sequences)
-        both = self._pass_seconds(numpy.array([0.0, more]), sequences, load)
+        both = self._charge.relieved(self._pass_seconds(numpy.array([0.0, more]), sequences, load), drafting)
         return replace(best, slot=best.price * float(both[1] - both[0]) / more)
 
     def _maybe_probe(self, able: list[tuple[Sequence, int]], rooms: list[int], lengths: list[int], load: Load) -> None:
@@ -224,7 +232,7 @@ class Goodput(Controller):
         if not slots:
             return kept
         gains = numpy.concatenate([[0.0], numpy.cumsum([-negative for negative, _, _ in slots])])
-        seconds = self._pass_seconds(numpy.arange(len(slots) + 1.0), sequences, load)
+        seconds = self._charge.relieved(self._pass_seconds(numpy.arange(len(slots) + 1.0), sequences, load), self._spent)
         best = int((gains - self._step.price * seconds).argmax())
         probed = sum(len(found) for sequence, found in zip(sequences, survival, strict=True) if sequence.id in self._step.probes)
         for _, _, number in slots[: max(best, probed)]:
@@ -233,8 +241,8 @@ class Goodput(Controller):
 
     def _cuts(self, sequences: list[Sequence], survival: Seq[Seq[float]], kept: list[int], load: Load) -> list[Cut]:
         step, total = self._step, sum(kept)
-        drafting = self.costs.drafter.seconds(step.work) / max(1, len(step.lengths)) if step.work else 0.0
         both = self._pass_seconds(numpy.array([0.0, float(total)]), sequences, load)
+        drafting = float(self._charge.seconds(self._spent, both[0])) / max(1, len(step.lengths))
         each = float(both[1] - both[0]) / max(1, total)
         cuts = []
         for sequence, found, length in zip(sequences, survival, kept, strict=True):
@@ -253,12 +261,16 @@ class Goodput(Controller):
     def observe(self, rounds: list[Round]) -> None:
         first = rounds[0]
         seconds = first.step_verify_seconds + first.step_other_seconds
-        fed = sum(each.fed for each in rounds)
-        if fed:
-            self.costs.target.observe(PassSample(fed, sum(each.fed * each.start for each in rounds), seconds))
+        self._charge = self._charges.setdefault(first.pipeline, Charge())
+        self._charge.observe(first.step_draft_seconds, first.step_overlap_seconds, seconds)
+        if fed := sum(each.fed for each in rounds):
+            reach = sum(each.fed * each.start for each in rounds)
+            expected = lambda: float(self.costs.target.seconds(fed, reach))  # noqa: E731
+            if (alone := self._charge.alone(seconds, first.step_beside_seconds, expected)) is not None:
+                self.costs.target.observe(PassSample(fed, reach, alone))
         if self._step.lengths and self._step.work is not None:
             self.costs.drafter.observe(DraftSample(self._step.work, max(1e-9, first.step_draft_seconds)))
-        self._savings += _PROBES * (seconds + first.step_draft_seconds)
+        self._savings += _PROBES * (seconds + first.step_draft_seconds - first.step_overlap_seconds)
         for each in rounds:
             self._learn(each)
 
@@ -278,6 +290,11 @@ class Goodput(Controller):
                 return
 
     # -- sums
+
+    @property
+    def _spent(self) -> float:
+        """Seconds of drafting in the step under way."""
+        return self.costs.drafter.seconds(self._step.work) if self._step.work else 0.0
 
     def _of(self, sequence: Sequence) -> _Drafted:
         if sequence.id not in self._drafted:

@@ -3,7 +3,7 @@
 Pure. Every depth is tried, and at each every number of tokens sent, the surest first, because the cost of a pass is a staircase.
 Knows nothing of sequences, or of what becomes of a plan.
 
-    offer = best_offer(prospect, chosen, costs.drafter, pass_seconds); profits(prospect, offer, costs.drafter, price=offer.rate)
+    offer = best_offer(prospect, chosen, costs.drafter, charge, pass_seconds); profits(prospect, offer, costs.drafter, price=offer.rate)
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy
 from numpy.typing import NDArray
 
+from covey.charge import Charge
 from covey.cost import DraftCost
 
 Floats = NDArray[numpy.float64]
@@ -36,7 +37,8 @@ class Offer:
     """The best that can be expected of a company that drafts.
 
     rate: tokens a second of the whole batch. depth: how far drafts go. slots: how many drafted tokens are sent, down to the survival
-    `least`, and gain: how many of them are accepted. seconds: of the step, drafting included; slot: those of one of the slots.
+    `least`, and gain: how many of them are accepted. seconds: of the step, with what drafting adds; slot: those of one of the slots.
+    drafting: seconds that drafting takes; charged: what of one more second of it is charged.
     """
 
     rate: float
@@ -46,12 +48,17 @@ class Offer:
     seconds: float
     slot: float
     least: float
+    drafting: float
+    charged: float
 
 
-def best_offer(prospect: Prospect, chosen: NDArray[numpy.bool_], drafter: DraftCost, pass_seconds: Callable[[Floats], Floats]) -> Offer:
+def best_offer(
+    prospect: Prospect, chosen: NDArray[numpy.bool_], drafter: DraftCost, charge: Charge, pass_seconds: Callable[[Floats], Floats]
+) -> Offer:
     """The company drafts, and something is sent; everybody in the batch decodes a token besides.
 
-    chosen: who is of the company, [n], at least one. pass_seconds: what a pass of the batch takes with so many drafted tokens in it.
+    chosen: who is of the company, [n], at least one. charge: what drafting adds to a step. pass_seconds: what a pass of the batch takes
+    with so many drafted tokens in it.
     """
     share = prospect.share[chosen]
     depths, classes = share.shape[1:]
@@ -67,13 +74,21 @@ def best_offer(prospect: Prospect, chosen: NDArray[numpy.bool_], drafter: DraftC
     entry = drafter.per_call + prospect.entry[chosen].sum()
     drafting = entry + drafter.per_token * reached.sum(0).cumsum() + drafter.per_step * steps  # [depths]
     passes = pass_seconds(slots)
-    rate = (len(chosen) + gain) / (passes + drafting[:, None])
+    rate = (len(chosen) + gain) / (passes + charge.seconds(drafting[:, None], passes))
     depth, place = divmod(int(rate.argmax()), rate.shape[1])
-    sent, seconds = float(slots[depth, place]), float(passes[depth, place])
+    sent, seconds, spent = float(slots[depth, place]), float(passes[depth, place]), float(drafting[depth])
     plain = float(pass_seconds(numpy.zeros(())))
     slot = (seconds - plain) / sent if sent else 0.0
     return Offer(
-        float(rate[depth, place]), depth + 1, sent, float(gain[depth, place]), seconds + float(drafting[depth]), slot, float(sure[place])
+        rate=float(rate[depth, place]),
+        depth=depth + 1,
+        slots=sent,
+        gain=float(gain[depth, place]),
+        seconds=seconds + float(charge.seconds(spent, seconds)),
+        slot=slot,
+        least=float(sure[place]),
+        drafting=spent,
+        charged=charge.share(spent, seconds),
     )
 
 
@@ -83,4 +98,4 @@ def profits(prospect: Prospect, offer: Offer, drafter: DraftCost, price: float) 
     share, survival = prospect.share[:, : offer.depth], prospect.survival[:, : offer.depth]
     sent = share * (survival >= offer.least)
     gains: Floats = (sent * (survival - price * offer.slot)).sum((1, 2))
-    return gains - price * (drafter.per_token * share.sum((1, 2)) + prospect.entry)
+    return gains - price * offer.charged * (drafter.per_token * share.sum((1, 2)) + prospect.entry)

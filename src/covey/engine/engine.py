@@ -148,6 +148,7 @@ class Engine:
                 pipeline=ready.manner,
                 pool=ready.pool,
                 pool_limit=ready.pool_limit,
+                step_beside_seconds=outcome.beside,
             )
             rounds.append(made)
         return rounds

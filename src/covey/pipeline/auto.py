@@ -1,8 +1,9 @@
 """Finds out which manner is fastest under the present load, and keeps to it until the load changes.
 
-For each size of batch it begins serially. Where drafting takes too small a share of the time for any overlap to win much, it stays
-there, and nothing is tried. Else the other manners are tried for a few rounds, and one is kept that is faster by a margin; after ever
-longer times it is looked at again. Knows nothing of sequences or threads; what it decides never changes a text.
+Each size of batch begins serially. What could be won at best is computed from the times of serial steps (`forecast.py`); a manner that
+promises something is tried against the one that is kept (`trial.py`), the most promising first, and looked at again after ever longer
+times. What trials lose may come to a hundredth of the time; after that they wait. Knows nothing of sequences or threads; what it
+decides never changes a text.
 
     chooser = Auto(); manner = chooser.manner(4, able=True); ...; chooser.measured(happened)
 """
@@ -10,68 +11,34 @@ longer times it is looked at again. Knows nothing of sequences or threads; what 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import exp, log
 
+from covey.pipeline.forecast import Steps, forecast
 from covey.pipeline.manner import Ahead, Halves, Here, Manner, Measured
+from covey.pipeline.trial import MARGIN, Trial
+from covey.pipeline.worth import Worth
 
-_MARGIN = 1.05  # a manner is left for another that is faster by so much
-_WORTH = 1.10  # nothing is tried where the most that overlap could win is less
-_ROUNDS = 10  # of every sequence in a trial
-_UNCOUNTED = 3  # passes after a change of manner
-_HOPELESS = 0.7  # of the kept one's rate: a trial ends early
-_LOOK_AGAIN, _LONGEST = 400, 12_800  # rounds of every sequence until the next trial; doubled each time that nothing changes
+_LOSS = 0.01  # of the time may be lost in trials
+_LOAN = 1.0  # rounds of every sequence that may be lost before that much time has passed
+_FIRST = 3  # rounds of every sequence before the first look
+_LOOK_AGAIN, _LONGEST = 200, 12_800  # until the next one after a trial; doubled each time that nothing changes
+_WATCH = 6  # until the next one where nothing was worth a trial; doubled, too, up to _LOOK_AGAIN
 _FLAP = 3  # steps for which a batch has another size before that counts
-_PRIOR = 64.0  # rounds that the tokens a round of all manners weigh against one's own
-
-
-@dataclass
-class _Record:
-    """How one manner did with one size of batch: of late in rounds a second, and in all in tokens a round."""
-
-    rounds: float = 0.0
-    seconds: float = 0.0
-    draft_seconds: float = 0.0
-    verify_seconds: float = 0.0
-    all_rounds: int = 0
-    all_tokens: int = 0
-
-    def add(self, happened: Measured, keep: float = 1.0) -> None:
-        self.rounds = self.rounds * keep + happened.sequences
-        self.seconds = self.seconds * keep + happened.seconds
-        self.draft_seconds = self.draft_seconds * keep + happened.draft_seconds
-        self.verify_seconds = self.verify_seconds * keep + happened.verify_seconds
-        self.all_rounds += happened.sequences
-        self.all_tokens += happened.tokens
-
-    def begin(self) -> None:
-        self.rounds = self.seconds = self.draft_seconds = self.verify_seconds = 0.0
-
-    @property
-    def bound(self) -> float:
-        """The most that overlapping what was measured in turn can win."""
-        longer = max(self.draft_seconds, self.verify_seconds)
-        return (self.draft_seconds + self.verify_seconds) / longer if longer else 1.0
 
 
 @dataclass
 class _Load:
-    """What is known of one size of batch. to_try: manners still to be tried, the one on trial first."""
+    """What is known of one size of batch. rivals: manners still to be tried, the one on trial first. since: rounds since the last look,
+    of `interval` until the next; looks: how many there were; changed: whether the last one changed anything."""
 
     kept: str = Here.name
-    records: dict[str, _Record] = field(default_factory=dict)
-    to_try: list[str] = field(default_factory=list)
-    uncounted: int = _UNCOUNTED
+    serial: Steps = field(default_factory=Steps)
+    rivals: list[str] = field(default_factory=list)
+    trial: Trial | None = None
     since: int = 0
-    interval: int = 0
-
-    def record(self, name: str) -> _Record:
-        return self.records.setdefault(name, _Record())
-
-    def rate(self, name: str) -> float:
-        """Tokens a second: rounds, of which a few tell much, by tokens a round, which need many, and are much alike."""
-        record, every = self.record(name), self.records.values()
-        rounds, tokens = sum(each.all_rounds for each in every), sum(each.all_tokens for each in every)
-        each = (record.all_tokens + _PRIOR * tokens / max(1, rounds)) / (record.all_rounds + _PRIOR)
-        return record.rounds / record.seconds * each if record.seconds else 0.0
+    interval: int = _FIRST
+    looks: int = 0
+    changed: bool = False
 
 
 class Auto:
@@ -81,69 +48,101 @@ class Auto:
         self._manners: dict[str, Manner] = {each.name: each for each in (Here(), Halves(), Ahead())}
         self._loads: dict[int, _Load] = {}
         self._size, self._other = 0, 0
-        self._now = Here.name
+        self._now, self._fresh = Here.name, True
         self._sequences, self._able = 0, False
-
-    def manner(self, sequences: int, able: bool) -> Manner:
-        self._sequences, self._able = sequences, able
-        size = max(0, sequences - 1).bit_length()
-        self._other = self._other + 1 if size != self._size else 0
-        if self._other >= _FLAP or not self._loads:
-            self._size, self._other = size, 0
-            self._loads.setdefault(size, _Load()).uncounted = _UNCOUNTED
-        load = self._loads[self._size]
-        name = load.to_try[0] if load.to_try else load.kept
-        if name != self._now:
-            self._now, load.uncounted = name, _UNCOUNTED
-        return self._manners[self._now]
+        self._worth = Worth()
+        self._short: dict[str, float] = {}  # by manner: the logarithm of what trials found over what was forecast
+        self._savings = 0.0  # seconds that may be lost in trials
 
     @property
     def kept(self) -> dict[str, str]:
         """The manner that is kept, by the most sequences that it is kept for."""
         return {str(1 << size): load.kept for size, load in sorted(self._loads.items())}
 
-    def measured(self, happened: Measured) -> None:
+    def manner(self, sequences: int, able: bool) -> Manner:
+        self._sequences, self._able = sequences, able
+        size = max(0, sequences - 1).bit_length()
+        self._other = self._other + 1 if size != self._size else 0
+        if self._other >= _FLAP or not self._loads:
+            self._turn_to(size)
         load = self._loads[self._size]
-        if not happened.steady or self._other:
+        name = load.trial.name if load.trial else load.kept
+        self._fresh = self._fresh or name != self._now
+        self._now = name
+        return self._manners[name]
+
+    def measured(self, happened: Measured) -> None:
+        load = self._loads.get(self._size)
+        if load is None:  # a step that another one chose the manner of
             return
-        if load.uncounted:
-            load.uncounted -= 1
-        elif load.to_try:
-            self._on_trial(load, happened)
+        self._savings += _LOSS * happened.seconds
+        fresh, self._fresh = self._fresh, False
+        if fresh or self._other or not happened.steady or happened.seconds <= 0:  # after a change groups are made anew
+            if load.trial:
+                load.trial.skip()
+            return
+        self._worth.add(happened, self._now)
+        if self._now == Here.name:
+            load.serial.add(happened)
+        if load.trial:
+            load.trial.add(happened, self._worth.of(happened, self._now), self._sequences)
+            self._judge(load)
         else:
             self._settled(load, happened)
 
+    def _turn_to(self, size: int) -> None:
+        """The load is another one."""
+        if (left := self._loads.get(self._size)) and left.trial:
+            left.trial.interrupt()
+        self._size, self._other, self._fresh = size, 0, True
+        self._loads.setdefault(size, _Load())
+
     def _settled(self, load: _Load, happened: Measured) -> None:
-        """Go on measuring what is kept, and look again when it is time."""
-        record = load.record(load.kept)
-        record.add(happened, keep=1 - 1 / (4 * _ROUNDS))
+        """Look again when it is time, and trials can be afforded."""
         load.since += happened.sequences
-        if load.since < max(load.interval, _ROUNDS) * max(1, self._sequences):
+        if not self._affords(load):
             return
-        load.since = 0
-        others = [name for name in self._tried() if name != load.kept]
-        if load.kept == Here.name and record.bound < _WORTH:
-            load.interval = _LOOK_AGAIN // 8  # it costs nothing to look
-            return
-        load.interval = min(_LONGEST, max(_LOOK_AGAIN, 2 * load.interval))
-        load.to_try = others
-        for name in others:
-            load.record(name).begin()
+        if not load.rivals and load.since >= load.interval * self._sequences:
+            load.since, load.changed = 0, False
+            load.rivals = self._promising(load)
+            load.looks += 1
+            load.interval = load.interval if load.rivals else min(_LOOK_AGAIN, 2 * max(_WATCH, load.interval))
+        if load.rivals:
+            load.trial = Trial(load.kept, load.rivals[0])
 
-    def _on_trial(self, load: _Load, happened: Measured) -> None:
-        name = load.to_try[0]
-        record = load.record(name)
-        record.add(happened)
-        count = record.rounds / max(1, self._sequences)
-        if count < _ROUNDS and (count < _UNCOUNTED or load.rate(name) >= _HOPELESS * load.rate(load.kept)):
-            return
-        load.to_try.pop(0)
-        if load.to_try:
-            return
-        best = max(self._tried(), key=load.rate)
-        if best != load.kept and load.rate(best) > _MARGIN * load.rate(load.kept):
-            load.kept, load.interval = best, _LOOK_AGAIN
+    def _affords(self, load: _Load) -> bool:
+        """Whether a trial may begin."""
+        serial = load.serial
+        return self._savings >= -_LOAN * (serial.drafting + serial.verifying if serial.steps else 0.0)
 
-    def _tried(self) -> list[str]:
-        """What there is to choose from."""
-        return [Here.name, *([Halves.name] if self._sequences > 1 else []), *([Ahead.name] if self._able else [])]
+    def _promising(self, load: _Load) -> list[str]:
+        """Manners that could win, the most promising first; and serial, where that is not kept, for nothing is known of it but its past.
+        What a manner fell short of its forecast elsewhere counts half, and at every further look half of that."""
+        belief = 0.5 ** (load.looks + 1)
+        found = {name: gain * exp(belief * self._short.get(name, 0.0)) for name, gain in self._forecast(load).items()}
+        rivals = sorted((name for name in found if name != load.kept and found[name] > MARGIN), key=lambda name: -found[name])
+        return rivals if load.kept == Here.name else [Here.name, *rivals]
+
+    def _forecast(self, load: _Load) -> dict[str, float]:
+        """What each manner may win over serial at best."""
+        if not load.serial.steps:
+            return {}
+        smaller = self._loads.get(self._size - 1)  # of about half as many: times of much fewer say little of a staircase
+        known = smaller is not None and smaller.serial.steps >= _FIRST
+        found = forecast(load.serial, smaller.serial if known and smaller else None, self._sequences)
+        return {name: gain for name, gain in found.items() if self._able or name != Ahead.name}
+
+    def _judge(self, load: _Load) -> None:
+        """Go on when the trial has a verdict."""
+        trial = load.trial
+        if trial is None or trial.verdict is None:
+            return
+        self._savings -= trial.lost
+        if trial.kept == Here.name and (promised := self._forecast(load).get(trial.rival)):
+            self._short[trial.rival] = min(0.0, log(trial.gain / promised))
+        if trial.verdict:
+            load.kept, load.changed = trial.rival, True
+        load.rivals.pop(0)
+        load.trial = Trial(load.kept, load.rivals[0]) if load.rivals and self._affords(load) else None
+        if not load.rivals:
+            load.interval = _LOOK_AGAIN if load.changed else min(_LONGEST, max(_LOOK_AGAIN, 2 * load.interval))

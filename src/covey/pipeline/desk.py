@@ -16,7 +16,7 @@ from typing import Any
 
 from covey.pipeline.guard import Guard
 from covey.pipeline.lane import Job, Lane
-from covey.pipeline.ticket import Ahead, Proposal
+from covey.pipeline.ticket import Ahead, Proposal, Ticket
 from covey.types import Draft, Drafter, Round, Sequence
 
 log = logging.getLogger(__name__)
@@ -32,6 +32,7 @@ class Desk:
         self._copies: dict[int, Sequence] = {}  # the drafter's, touched by jobs alone
         self._notes: list[Job] = []
         self._hand_over = self.post
+        self._work = 0.0, 0.0  # seconds over what is done; when that under way began, 0 where nothing is: read and written as one
 
     @property
     def drafter(self) -> Drafter:
@@ -40,6 +41,12 @@ class Desk:
     @property
     def hung(self) -> bool:
         return self.guard.faults.quarantined > 0
+
+    @property
+    def worked(self) -> float:
+        """Seconds that the drafter has spent over drafts, those of the draft under way included."""
+        worked, since = self._work
+        return worked + (time.perf_counter() - since if since else 0.0)
 
     # -- the engine's side: what the drafter is told
 
@@ -145,18 +152,17 @@ class Desk:
 
     def propose(self, ticket: Proposal) -> None:
         """The job of a proposal."""
-        began = time.perf_counter()
+        self._begin()
         try:
             copies = [self._copies[number] for number in ticket.ids]
             drafts = self.guard.propose(copies, ticket.lengths, ticket.vocab_size)
             ticket.results.update(zip(ticket.ids, drafts, strict=True))
         finally:
-            ticket.seconds = time.perf_counter() - began
-            ticket.done = True
+            self._end(ticket)
 
     def go_ahead(self, ticket: Ahead) -> None:
         """The job of drafting ahead: a token at a time, so that it ends soon after a verdict says that any of it is in vain."""
-        began = time.perf_counter()
+        self._begin()
         try:
             under_way = list(zip(ticket.ids, ticket.sent, ticket.lengths, strict=True))
             for length in range(1, max(ticket.lengths) + 1):
@@ -172,8 +178,16 @@ class Desk:
                 ticket.results.update((number, draft) for (number, _, _), draft in zip(under_way, drafts, strict=True))
                 under_way = [each for each, draft in zip(under_way, drafts, strict=True) if len(draft) == length]
         finally:
-            ticket.seconds = time.perf_counter() - began
-            ticket.done = True
+            self._end(ticket)
+
+    def _begin(self) -> None:
+        self._work = self._work[0], time.perf_counter()
+
+    def _end(self, ticket: Ticket) -> None:
+        worked, since = self._work
+        ticket.seconds = time.perf_counter() - since
+        self._work = worked + ticket.seconds, 0.0
+        ticket.done = True
 
     def _start(self, copy: Sequence) -> None:
         self._copies[copy.id] = copy

@@ -63,15 +63,23 @@ class Ahead(Manner):
 
 @dataclass(frozen=True)
 class Measured:
-    """One pass: sequences that it brought on, their tokens, and the seconds from its first draft awaited to its last verdict; of
-    these the target's own, and what the drafts took. steady: nobody came, went or was in prefill."""
+    """One step: for each sequence that it brought on, how many drafted tokens were verified and how many accepted; the seconds from the
+    beginning of this step to that of the next, and of these, or of those before, what the drafts took to write. steady: nobody came, went
+    or was in prefill."""
 
-    sequences: int
-    tokens: int
+    lengths: tuple[int, ...]
+    accepted: tuple[int, ...]
     seconds: float
     draft_seconds: float
-    verify_seconds: float
     steady: bool
+
+    @property
+    def sequences(self) -> int:
+        return len(self.lengths)
+
+    @property
+    def tokens(self) -> int:
+        return len(self.lengths) + sum(self.accepted)
 
 
 class Chooser(Protocol):

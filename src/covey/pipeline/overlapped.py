@@ -32,8 +32,8 @@ class Overlapped:
         self.manner = Manner()
         self._ahead: dict[int, Ahead] = {}  # by sequence: what is drafted while it is verified
         self._steady = True
-        self._last: tuple[Outcome, float] | None = None
-        self._tokens = 0
+        self._last: Outcome | None = None
+        self._began = 0.0
 
     @property
     def drafter(self) -> Drafter:
@@ -83,8 +83,8 @@ class Overlapped:
         self.desk.observe(happened)
 
     def draft(self, works: list[Work], lengths: list[int]) -> Ready:
-        self._report()
         began = time.perf_counter()
+        self._report(began)
         plain = [(work, length) for work, length in zip(works, lengths, strict=True) if not self._take_in(work, length)]
         decoding = len(self.pool) + sum(work.complete for work, _ in plain)
         self.manner = self.chooser.manner(decoding, self.drafter.drafts_ahead)
@@ -103,18 +103,17 @@ class Overlapped:
             self._go_ahead(ready, works)
         gifts: list[tuple[Sequence, int, Any]] = []
         wanted = self.drafter.wants_hidden and not self.desk.guard.rests
-        began = time.perf_counter()
+        began, worked = time.perf_counter(), self.desk.worked
         verdicts = self.target.verify(works, (lambda *gift: gifts.append(gift)) if wanted else None)
         seconds = time.perf_counter() - began
+        beside = min(max(0.0, self.desk.worked - worked), seconds)
         for gift in gifts:
             self.desk.receive(*gift)
-        outcome = Outcome(ready, works, cuts, verdicts, seconds)
-        self._last = outcome, ready.waited + seconds
-        return outcome
+        self._last = Outcome(ready, works, cuts, verdicts, seconds, beside)
+        return self._last
 
     def commit(self, work: Work, proposed: Draft, tokens: tuple[int, ...], accepted: int) -> None:
         sequence = work.sequence
-        self._tokens += len(tokens)
         self.desk.commit(sequence, tokens, work.draft if len(proposed) else None, accepted)
         if (ticket := self._ahead.get(sequence.id)) is not None:
             if accepted < len(work.draft):
@@ -176,14 +175,15 @@ class Overlapped:
         if (ticket := self._ahead.pop(number, None)) is not None:
             ticket.gone.add(number)
 
-    def _report(self) -> None:
-        """Tell the chooser how the last step went, now that it is committed."""
+    def _report(self, now: float) -> None:
+        """Tell the chooser how the last step went, now that it is committed and the next one begins."""
         if self._last is not None:
-            (outcome, seconds), self._last = self._last, None
-            works, ready = outcome.works, outcome.ready
-            steady = self._steady and None not in outcome.verdicts and all(work.count == 1 for work in works)
-            self.chooser.measured(Measured(len(works), self._tokens, seconds, ready.draft_seconds, outcome.verify_seconds, steady))
-        self._tokens, self._steady = 0, True
+            outcome, self._last = self._last, None
+            works, verdicts = outcome.works, [verdict for verdict in outcome.verdicts if verdict is not None]
+            steady = self._steady and len(verdicts) == len(works) and all(work.count == 1 for work in works)
+            lengths, accepted = tuple(len(work.draft) for work in works), tuple(verdict.accepted for verdict in verdicts)
+            self.chooser.measured(Measured(lengths, accepted, now - self._began, outcome.ready.draft_seconds, steady))
+        self._began, self._steady = now, True
 
 
 def _seconds(taken: list[Held]) -> float:

@@ -42,13 +42,14 @@ class Ready:
 @dataclass(frozen=True)
 class Outcome:
     """What one pass gave: what was ready for it, the works as verified, how drafts were cut, a verdict for each work that was complete,
-    and the seconds that it took."""
+    and the seconds that it took, during `beside` of which a drafter was at work."""
 
     ready: Ready
     works: list[Work]
     cuts: list[Cut]
     verdicts: list[Verdict | None]
     verify_seconds: float
+    beside: float = 0.0
 
     @property
     def proposed(self) -> list[Draft]:

@@ -27,7 +27,8 @@ class Round:
     the target did something else, so that a step lasts draft - overlap + verify + other. pipeline is how drafting and verifying took
     turns. pool: sequences whose drafts were ready, or being written, when the pass began, its own not among them; pool_limit: so
     many ready ones at most, drafters pause there. votes and members: see Draft. cached, told in a sequence's
-    first round alone, is how many positions of its prompt had been read before, for another sequence.
+    first round alone, is how many positions of its prompt had been read before, for another sequence. During step_beside_seconds of
+    the pass a drafter was at work, on whichever step's drafts.
     """
 
     step: int
@@ -60,6 +61,7 @@ class Round:
     pipeline: str = "serial"
     pool: int = 0
     pool_limit: int = 0
+    step_beside_seconds: float = 0.0
 
     @property
     def fed(self) -> int:
