@@ -1,4 +1,5 @@
-"""What a guess of kin costs in a vote in lockstep: run as one stack, one after another, and of one of them alone.
+"""What a guess of kin costs in a vote in lockstep: run as one stack, one after another, of one of them alone, and of one in a stack
+whose others rest.
 
     python benchmarks/stacked.py --json stacked.json        # under a minute; nothing else should run
 
@@ -41,7 +42,10 @@ def collectives(base: LoadedModel, names: list[str], max_num_seqs: int) -> dict[
         "stacked": CollectiveDrafter([NestedDrafter(folder, base=base) for folder in folders], thrifty=False),
         "one after another": CollectiveDrafter([ByItself(folder, base=base) for folder in folders], thrifty=False),
         "one alone": CollectiveDrafter([ByItself(folders[0], base=base)], thrifty=False),
+        "one of a stack": CollectiveDrafter([NestedDrafter(folder, base=base) for folder in folders], thrifty=False),
     }
+    for member in made["one of a stack"].members[1:]:
+        member.takes_part = False
     for collective in made.values():
         collective.heed(0.0)  # drafts are as long as they may be
         collective.bind(host)
