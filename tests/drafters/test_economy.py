@@ -78,7 +78,7 @@ def test_a_cost_is_the_usual_one_not_that_of_a_prompt():
 def test_who_is_asked_at_once_with_others_is_asked_for_what_it_adds():
     books = economy(0.0001)
     for asked in (1, 2) * 50:
-        books.spent_together((0, 1), seconds=3 * (0.01 + 0.001 * asked), sequences=3, guesses=3 * asked)
+        books.spent_together((0, 1), seconds=3 * 0.01 + 3 * 0.001 * asked, sequences=3, guesses=3 * asked)
     for _ in range(200):
         books.learn(1, 0, 0)
         books.learn(1, 0, 0)

@@ -5,10 +5,10 @@ import pytest
 from covey.drafters.fare import Fare
 
 
-def fare(*seen: tuple[int, float]) -> Fare:
+def fare(*seen: tuple[int, float], sequences: int = 1) -> Fare:
     made = Fare()
-    for takers, seconds in seen:
-        made.record(takers, seconds)
+    for guesses, seconds in seen:
+        made.record(guesses, sequences, seconds)
     return made
 
 
@@ -21,6 +21,12 @@ def test_one_more_costs_what_it_adds():
     made = fare(*[(4, 0.0026), (1, 0.002), (2, 0.0022)] * 20)
     assert made.beside == pytest.approx(0.0002, rel=0.2)
     assert made.alone == pytest.approx(0.002, rel=0.05)
+
+
+def test_sequences_share_a_pass():
+    made = fare(*[(32, 0.0164), (8, 0.0116)] * 20, sequences=8)
+    assert made.beside == pytest.approx(0.0002, rel=0.2)
+    assert made.alone == pytest.approx(0.01 / 8 + 0.0002, rel=0.1)
 
 
 def test_what_costs_nothing_costs_nothing_and_no_less():

@@ -68,7 +68,7 @@ def test_a_stack_guesses_what_its_members_guess_one_by_one(vote, options, target
         assert mine[:5] == theirs[:5]
         assert mine[5] == pytest.approx(theirs[5])
         assert dict(mine[6]) == pytest.approx(dict(theirs[6]))
-    assert sum(len(voters) > 1 for each in said[0] for voters in each[3]) > 10
+    assert sum(len(voters) > 1 for each in said[0] for voters in each[3]) > 3
 
 
 def test_a_guess_of_all_takes_the_passes_of_one(target, folders, monkeypatch):

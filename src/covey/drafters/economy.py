@@ -74,7 +74,7 @@ class Economy:
         if members not in self.fares:
             fare = self.fares[members] = Fare()
             self._fare_of |= dict.fromkeys(members, fare)
-        self.fares[members].record(guesses / sequences, seconds / sequences)
+        self.fares[members].record(guesses, sequences, seconds)
         for member in members:
             self.cost[member] = max(1e-7, self.fares[members].alone)
 

@@ -105,7 +105,7 @@ class Lockstep:
         if not questions:
             return
         asked = [(question.number, question.own) for question in questions]
-        laden = any(self.members[number].laden(own.sequence, len(own.tokens)) for number, own in asked)
+        usual = section.usual(asked)
         began = self.clock()
         guesses = section.guesses(asked)
         seconds = self.clock() - began
@@ -113,7 +113,7 @@ class Lockstep:
             if mine := [own.sequence for asked_of, own in asked if asked_of == number]:
                 self.ledger.spend(number, seconds * len(mine) / len(asked), mine)
         # A member with a text to catch up with costs less next time, which is soon: until one is measured without, it is asked everywhere.
-        if not laden:
+        if usual:
             section.charge(economy, asked, seconds)
         for question, guess in zip(questions, guesses, strict=True):
             self.ledger.standings[question.ballot.draft.sequence.id].times[question.number] += 1

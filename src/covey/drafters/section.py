@@ -31,6 +31,10 @@ class Section(Protocol):
         """What each expects next in its draft."""
         ...
 
+    def usual(self, asked: list[Asked]) -> bool:
+        """Whether the time that these guesses will take says something of the next; to be asked before."""
+        ...
+
     def charge(self, economy: Economy, asked: list[Asked], seconds: float) -> None:
         """Note that these guesses took so long."""
         ...
@@ -45,6 +49,9 @@ class One:
 
     def guesses(self, asked: list[Asked]) -> list[Guess | None]:
         return self.member.guesses([own for _, own in asked])
+
+    def usual(self, asked: list[Asked]) -> bool:
+        return not any(self.member.laden(own.sequence, len(own.tokens)) for _, own in asked)
 
     def charge(self, economy: Economy, asked: list[Asked], seconds: float) -> None:
         # What a whole draft cost was spent when it was made.
@@ -77,6 +84,11 @@ class Kin:
 
     def _one_by_one(self, asked: list[Asked]) -> list[Guess | None]:
         return [guess for number, own in asked for guess in self.members[number].guesses([own])]
+
+    def usual(self, asked: list[Asked]) -> bool:
+        """Nor does it where somebody was left out before: what it has to catch up with may take passes of its own."""
+        laden = any(self.members[number].laden(own.sequence, len(own.tokens)) for number, own in asked)
+        return not laden and all(len(own.evidence) == len(own.tokens) for _, own in asked)
 
     def charge(self, economy: Economy, asked: list[Asked], seconds: float) -> None:
         sequences = len({own.sequence.id for _, own in asked})
