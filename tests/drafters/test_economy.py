@@ -78,6 +78,20 @@ def test_a_cost_is_the_usual_one_not_that_of_a_prompt():
     assert books.cost[0] == pytest.approx(0.002, rel=0.15)
 
 
+def test_who_is_asked_at_once_with_others_is_asked_for_what_it_adds():
+    books = economy(0.0001)
+    for asked in (1, 2) * 50:
+        books.spent_together((0, 1), seconds=3 * 0.01 + 3 * 0.001 * asked, sequences=3, guesses=3 * asked)
+    for _ in range(200):
+        books.learn(1, 0, 0)
+        books.learn(1, 0, 0)
+        books.learn(1, 0, 1)  # a token in three, worth 10 ms
+    assert books.price(1) == pytest.approx(0.011, rel=0.1)
+    assert not books.pays(1, 0, alive=1.0)
+    assert books.pays(1, 0, alive=1.0, company=1)
+    assert not books.pays(1, 0, alive=1.0, passes=2, company=1)  # catching up is a pass for it alone
+
+
 def test_kinds_tell_silence_from_all_degrees_of_certainty():
     assert [kind_of(x) for x in (None, 0.0, 0.05, 0.15, 0.95, 1.0)] == [0, 1, 1, 2, 10, 10]
 

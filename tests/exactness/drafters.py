@@ -7,7 +7,11 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from covey.drafters import NestedDrafter
+import torch
+from torch import nn
+
+from covey.drafters import CollectiveDrafter, NestedDrafter, SuffixDrafter
+from covey.model.deltas import Basis, save_deltas
 from covey.model.load import load
 from covey.model.nested import NestedDraft
 from covey.types import Draft, Drafter, Host, Sequence
@@ -77,3 +81,25 @@ def untrained_draft(target: str, kind: str, dtype: str) -> NestedDrafter:
     with tempfile.TemporaryDirectory() as folder:
         save_untrained(Path(folder), target, (1, 2), kind, dtype, tokens=range(100))
         return RandomDepths(folder, base=load(target, dtype=dtype, device="cpu"), dtype=dtype, device="cpu")
+
+
+def save_specialist(place: Path, basis: Path, target: str, dtype: str = "float64", seed: int = 0, rank: int = 3, parts: str = "") -> Path:
+    """The folder of a specialist with random deltas, on those linear layers whose names hold `parts`."""
+    draft = NestedDraft.load(basis, load(target, dtype=dtype, device="cpu", attention="sdpa"))
+    generator = torch.Generator().manual_seed(seed)
+    layers = [(name, m) for name, m in draft.named_modules() if isinstance(m, nn.Linear) and parts in name]
+    shapes = {f"{name}.weight": ((m.out_features, rank), (rank, m.in_features)) for name, m in layers}
+    save_deltas(place, {name: tuple(torch.randn(s, generator=generator) / 4 for s in both) for name, both in shapes.items()})  # type: ignore[misc]
+    draft.config = replace(draft.config, basis=Basis.of(basis, place))
+    draft.save_config(place)
+    return place
+
+
+def stacked_kin(target: str, kind: str, dtype: str, vote: str = "token") -> CollectiveDrafter:
+    """An untrained draft and two specialists of it, who are run as one, in company of another drafter."""
+    with tempfile.TemporaryDirectory() as folder:
+        basis = save_untrained(Path(folder) / "basis", target, (1, 2), kind, dtype, tokens=range(100))
+        specialists = [save_specialist(Path(folder) / f"specialist-{n}", basis, target, dtype, seed=n) for n in (1, 2)]
+        base = load(target, dtype=dtype, device="cpu")
+        members = [NestedDrafter(place, base=base, thresholds=(0.4,), dtype=dtype, device="cpu") for place in (basis, *specialists)]
+        return CollectiveDrafter([SuffixDrafter(), *members], vote=vote)

@@ -17,10 +17,10 @@ from covey import LLM, SamplingParams
 from covey.drafters import CollectiveDrafter, ModelDrafter, SuffixDrafter
 from covey.drafters.corpus import Corpus
 from tests.exactness.controllers import controller
-from tests.exactness.drafters import ScriptedDrafter, untrained_draft
+from tests.exactness.drafters import ScriptedDrafter, stacked_kin, untrained_draft
 from tests.model.tiny import FAMILIES
 
-DRAFTERS = ("model", "same model", "nested", "self", "suffix", "corpus", "collective", "wrong", "right", "often right")
+DRAFTERS = ("model", "same model", "nested", "self", "suffix", "corpus", "collective", "kin", "wrong", "right", "often right")
 DTYPES = ("float32", "float64")
 BATCHES = (1, 8)
 CHUNKS = (256, 7)
@@ -33,7 +33,7 @@ NO_NESTED_DRAFT = ("gemma2", "gemma3", "gpt2", "opt")  # refused by name: tests/
 PRODUCT: list[Case] = [
     case
     for case in itertools.product(FAMILIES, DRAFTERS, DTYPES, BATCHES, CHUNKS, LENGTHS, PIPELINES)
-    if not (case[0] in NO_NESTED_DRAFT and case[1] in ("nested", "self"))
+    if not (case[0] in NO_NESTED_DRAFT and case[1] in ("nested", "self", "kin"))
 ]
 
 
@@ -91,6 +91,7 @@ def check(case: Case, tiny, reference) -> None:
             ],
             vote={"fixed-1": "mixture", "fixed-9": "sequence", "random": "sequence" if batch == 1 else "mixture"}.get(length, "token"),
         ),
+        "kin": lambda: stacked_kin(str(path), "self" if batch == 1 else "standalone", dtype),
         "wrong": lambda: ScriptedDrafter(texts, wrong_every=1),
         "right": lambda: ScriptedDrafter(texts),
         "often right": lambda: ScriptedDrafter(texts, wrong_every=3),

@@ -14,7 +14,7 @@ from covey.drafters.corpus import Corpus
 from covey.model.sampling import Position, choose_tokens, process
 from covey.types import Sequence
 from tests.exactness.controllers import controller
-from tests.exactness.drafters import BrokenDrafter, ScriptedDrafter, untrained_draft
+from tests.exactness.drafters import BrokenDrafter, ScriptedDrafter, stacked_kin, untrained_draft
 
 # Each chi-square test below rejects a correct sampler with this probability; seeds are fixed.
 FALSE_ALARM = 1e-4
@@ -68,9 +68,12 @@ def both(target, drafter, params, prompts, lengths="fixed-5", pipeline="serial",
 @pytest.mark.parametrize(
     ("drafter", "lengths", "pipeline"),
     [
-        *((name, "fixed-5", "serial") for name in ("model", "suffix", "corpus", "self", "collective", "mixture", "wrong", "often right")),
-        *((name, "random", "serial") for name in ("model", "self", "mixture")),
-        *((name, "fixed-5", "overlapped") for name in ("model", "self", "mixture")),
+        *(
+            (name, "fixed-5", "serial")
+            for name in ("model", "suffix", "corpus", "self", "collective", "mixture", "kin", "wrong", "often right")
+        ),
+        *((name, "random", "serial") for name in ("model", "self", "mixture", "kin")),
+        *((name, "fixed-5", "overlapped") for name in ("model", "self", "mixture", "kin")),
     ],
 )
 def test_speculative_equals_plain_with_the_same_seed(option, drafter, lengths, pipeline, tiny):
@@ -93,6 +96,7 @@ def test_speculative_equals_plain_with_the_same_seed(option, drafter, lengths, p
             [SuffixDrafter(), ModelDrafter(str(tiny("llama", seed=1, layers=1)), **kind), ScriptedDrafter(texts, wrong_every=3)],
             vote="mixture",
         ),
+        "kin": lambda: stacked_kin(path, "self", "float64", vote="mixture"),
         "wrong": lambda: ScriptedDrafter(texts, wrong_every=1),
         "often right": lambda: ScriptedDrafter(texts, wrong_every=4),
     }[drafter]()

@@ -3,7 +3,8 @@
 The cheapest member is always asked. A dearer one is asked where the tokens that it is expected to win, times the time that a
 token is worth, are more than its time; how many it wins is learned from what came of asking it, by how sure the others
 were already. What does not pay is asked now and then all the same, so that it returns when it pays again. What is asked for may be a
-guess or a whole draft, as long as it is always the same. Knows nothing of drafters or votes; times come from outside.
+guess or a whole draft, as long as it is always the same. Members that are asked at once share what that costs: the first pays for the
+pass, the others for what they add (`fare.py`). Knows nothing of drafters or votes; times come from outside.
 
     economy.spent(1, seconds=0.002, guesses=1); economy.observe(happened); economy.pays(1, kind_of(0.3), alive=0.8)
 """
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from covey.drafters.fare import Fare
 from covey.types import Round
 
 KINDS = 11  # of how sure the others are: nothing said, then tenths
@@ -36,7 +38,9 @@ class Economy:
     """The books of one collective with one target."""
 
     def __init__(self, members: int) -> None:
-        self.cost: list[float | None] = [None] * members  # seconds a guess, lately
+        self.cost: list[float | None] = [None] * members  # seconds a guess, lately, where nobody else is asked at once
+        self.fares: dict[tuple[int, ...], Fare] = {}  # by those who are asked at once
+        self._fare_of: dict[int, Fare] = {}
         self._won = [[hope(kind) * _HOPE_TRIALS for kind in range(KINDS)] for _ in range(members)]
         self._asked = [[_HOPE_TRIALS] * KINDS for _ in range(members)]
         self._trials = [0] * members
@@ -70,6 +74,15 @@ class Economy:
             else:
                 self.cost[member] = known * (1 + _PACE if each > known else 1 - _PACE)
 
+    def spent_together(self, members: tuple[int, ...], seconds: float, sequences: int, guesses: int) -> None:
+        """So many guesses of some of these members, who are asked at once, took so long for all of so many sequences."""
+        if members not in self.fares:
+            fare = self.fares[members] = Fare()
+            self._fare_of |= dict.fromkeys(members, fare)
+        self.fares[members].record(guesses, sequences, seconds)
+        for member in members:
+            self.cost[member] = max(1e-7, self.fares[members].alone)
+
     def order(self) -> list[int]:
         """Members, the cheapest first; those that are not measured yet come before, in their own order."""
         return sorted(range(len(self.cost)), key=lambda m: (self.cost[m] is not None, self.cost[m] or 0.0, m))
@@ -78,10 +91,18 @@ class Economy:
         """How many tokens a guess of this member is expected to win where the others are as sure as this."""
         return self._won[member][kind] / self._asked[member][kind]
 
-    def pays(self, member: int, kind: int, alive: float, passes: int = 1) -> bool:
-        """Whether to ask. alive: the probability that the draft is right so far; passes: how much it has to read for one guess."""
-        cost, worth = self.cost[member], self.token_seconds
-        if cost is None or worth is None or alive * self.gain(member, kind) * worth > cost * passes:
+    def price(self, member: int, passes: int = 1, company: int = 0) -> float | None:
+        """The seconds that asking it adds, where so many are asked at once with it already; None: not known yet."""
+        cost = self.cost[member]
+        if cost is None or not company or member not in self._fare_of:
+            return None if cost is None else cost * passes
+        return cost * (passes - 1) + self._fare_of[member].beside
+
+    def pays(self, member: int, kind: int, alive: float, passes: int = 1, company: int = 0) -> bool:
+        """Whether to ask. alive: the probability that the draft is right so far; passes: how much it has to read for one guess; company:
+        see price."""
+        price, worth = self.price(member, passes, company), self.token_seconds
+        if price is None or worth is None or alive * self.gain(member, kind) * worth > price:
             return True
         self._passed_over[member, kind] += 1
         known_of = self._asked[member][kind] - _HOPE_TRIALS

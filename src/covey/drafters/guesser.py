@@ -10,8 +10,9 @@ long as what was written before it stands. Knows nothing of models.
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from covey.types import Draft, Drafter, Sequence, prefix_id_after
 
@@ -119,6 +120,14 @@ class Growing:
         return count
 
 
+class Together(Protocol):
+    """What asks several guessers at once."""
+
+    def ask(self, asked: list[tuple[Any, Growing]]) -> list[Guess | None]:
+        """As `Guesser.ask`: what each guesser expects next in its draft. Where it raises, each can be asked by itself."""
+        ...
+
+
 class Guesser(Drafter):
     """A drafter that drafts by guessing one token after another. Subclass it: only `guess` must be written.
 
@@ -137,6 +146,15 @@ class Guesser(Drafter):
 
     def heed(self, floor: float | None) -> None:
         self._floor = floor
+
+    @property
+    def kin(self) -> Hashable | None:
+        """Guessers of equal kin can be put together, before they are bound; None: it is asked by itself."""
+        return None
+
+    def together(self, others: list[Any]) -> Together:
+        """Put it together with others of its kin; it can still be asked by itself."""
+        raise NotImplementedError
 
     def guess(self, growing: list[Growing]) -> list[Guess | None]:
         """What comes next in each of these drafts, after what is written in it; None where there is nothing to say.
@@ -198,12 +216,21 @@ class Guesser(Drafter):
         return [draft.draft(self.name) for draft in drafts]
 
     def ask(self, growing: list[Growing]) -> list[Guess | None]:
-        """`guess`, and what the guesses rest on is noted, so that it can be learned from."""
+        """`guess`, with what comes before it and after it."""
+        self.prepare(growing)
         guesses = self.guess(growing)
+        self.note(growing, guesses)
+        return guesses
+
+    def prepare(self, growing: list[Growing]) -> None:
+        """What is to be done first, that is no part of a guess."""
+        return None
+
+    def note(self, growing: list[Growing], guesses: list[Guess | None]) -> None:
+        """Keep what guesses rest on, so that it can be learned from."""
         for draft, guess in zip(growing, guesses, strict=True):
             draft.evidence += [None] * (len(draft.tokens) - len(draft.evidence))  # where it was not asked
             draft.evidence.append(None if guess is None else guess.evidence)
-        return guesses
 
     def commit(self, sequence: Sequence, draft: Draft, accepted: int) -> None:
         """Learn from the committed text itself, not from the draft, which may be cut short or led by others.

@@ -1,7 +1,7 @@
 """A vote in lockstep: everybody guesses one token after what was voted so far, one is elected, and all go on from there.
 
 Members that draft whole sequences only are heard as long as the vote has followed theirs. The cheapest member always guesses,
-dearer ones where that pays (`economy.py`). How one token is elected is for an `Election` to say.
+dearer ones where that pays (`economy.py`); kin are asked at once (`section.py`). How one token is elected is for an `Election` to say.
 
     Lockstep(members, ledger, Plurality(), thrifty=True, clock=time.perf_counter).vote(drafts)
 """
@@ -16,6 +16,7 @@ from covey.drafters.elections import Election
 from covey.drafters.guesser import Growing
 from covey.drafters.ledger import Asked, Cast, Ledger, Voted
 from covey.drafters.member import Member, Whole
+from covey.drafters.section import Section, sections
 
 
 @dataclass
@@ -28,11 +29,22 @@ class _Ballots:
     heard: bool = False
 
 
+@dataclass(frozen=True)
+class _Question:
+    """To a member by its number: what comes next in its own copy of a draft, of which somebody was as sure as this kind."""
+
+    ballot: _Ballots
+    number: int
+    own: Growing
+    kind: int
+
+
 class Lockstep:
     """See above. thrifty: False asks everybody everywhere."""
 
     def __init__(self, members: list[Member], ledger: Ledger, election: Election, thrifty: bool, clock: Callable[[], float]) -> None:
         self.members, self.ledger, self.election, self.thrifty, self.clock = members, ledger, election, thrifty, clock
+        self.sections = sections(members)
 
     def vote(self, drafts: list[Growing]) -> None:
         """Write these drafts, all of one target."""
@@ -47,8 +59,9 @@ class Lockstep:
         while growing := [draft for draft in drafts if not draft.done]:
             ballots = [_Ballots(draft) for draft in growing]
             economy = self.ledger.economy(growing[0].sequence.target)
-            for number in economy.order():
-                self._hear(number, led[number], ballots, economy)
+            order = economy.order()
+            for section in sorted(self.sections, key=lambda section: min(map(order.index, section.numbers))):
+                self._hear(section, led, ballots, economy)
             for ballot in ballots:
                 draft = ballot.draft
                 if ballot.voted is None:
@@ -85,34 +98,42 @@ class Lockstep:
         self.ledger.economy(wanted[0].sequence.target).spent(number, seconds, sum(len(own) for _, own in usable))
         return {draft.sequence.id: Whole(draft.sequence, draft.start, len(own), own=own) for draft, own in usable}
 
-    def _hear(self, number: int, led: dict[int, Growing], ballots: list[_Ballots], economy: Economy) -> None:
-        """Ask one member about those drafts where it can be heard and where that pays."""
-        member = self.members[number]
-        wanted: list[tuple[_Ballots, Growing, int]] = []
-        for ballot in ballots:
-            own = led.get(ballot.draft.sequence.id)
+    def _hear(self, section: Section, led: list[dict[int, Growing]], ballots: list[_Ballots], economy: Economy) -> None:
+        """Ask a section about those drafts where its members can be heard and where that pays."""
+        numbers = [number for number in economy.order() if number in section.numbers]
+        questions = [each for ballot in ballots for each in self._questions(numbers, led, ballot, economy)]
+        if not questions:
+            return
+        asked = [(question.number, question.own) for question in questions]
+        usual = section.usual(asked)
+        began = self.clock()
+        guesses = section.guesses(asked)
+        seconds = self.clock() - began
+        for number in section.numbers:
+            if mine := [own.sequence for asked_of, own in asked if asked_of == number]:
+                self.ledger.spend(number, seconds * len(mine) / len(asked), mine)
+        # A member with a text to catch up with costs less next time, which is soon: until one is measured without, it is asked everywhere.
+        if usual:
+            section.charge(economy, asked, seconds)
+        for question, guess in zip(questions, guesses, strict=True):
+            self.ledger.standings[question.ballot.draft.sequence.id].times[question.number] += 1
+            if guess is not None:
+                self._count(question.ballot, Cast(question.number, guess.token, guess.probability, guess.likely), question.kind)
+
+    def _questions(self, numbers: list[int], led: list[dict[int, Growing]], ballot: _Ballots, economy: Economy) -> list[_Question]:
+        """Who of those who are asked at once is asked about one draft."""
+        kind = kind_of(max((cast.estimate for cast in ballot.casts), default=None))
+        questions: list[_Question] = []
+        for number in numbers:
+            member, own = self.members[number], led[number].get(ballot.draft.sequence.id)
             if own is None or len(ballot.draft.tokens) >= own.length:
                 continue
-            kind = kind_of(max((cast.estimate for cast in ballot.casts), default=None))
-            missed = len(own.tokens) - len(own.evidence) if member.drafter.wants_hidden else 0
-            if not self.thrifty or not ballot.heard or member.guesser is None or economy.pays(number, kind, ballot.draft.alive, 1 + missed):
-                wanted.append((ballot, own, kind))
+            passes = 1 + (len(own.tokens) - len(own.evidence) if member.drafter.wants_hidden else 0)
+            free = not self.thrifty or not ballot.heard or member.guesser is None
+            if free or economy.pays(number, kind, ballot.draft.alive, passes, len(questions)):
+                questions.append(_Question(ballot, number, own, kind))
             ballot.heard = True
-        if not wanted:
-            return
-        laden = any(member.laden(own.sequence, len(own.tokens)) for _, own, _ in wanted)
-        began = self.clock()
-        guesses = member.guesses([own for _, own, _ in wanted])
-        seconds = self.clock() - began
-        self.ledger.spend(number, seconds, [own.sequence for _, own, _ in wanted])
-        # What a whole draft cost was spent when it was made. A member with a text to catch up with costs less next time, which is soon:
-        # until one is measured without, it is asked everywhere.
-        if member.guesser is not None and not laden:
-            economy.spent(number, seconds, len(wanted))
-        for (ballot, _, kind), guess in zip(wanted, guesses, strict=True):
-            self.ledger.standings[ballot.draft.sequence.id].times[number] += 1
-            if guess is not None:
-                self._count(ballot, Cast(number, guess.token, guess.probability, guess.likely), kind)
+        return questions
 
     def _count(self, ballot: _Ballots, cast: Cast, kind: int) -> None:
         """Elect anew with one more guess, and note what that changed."""

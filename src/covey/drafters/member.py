@@ -56,6 +56,10 @@ class Member:
         del self._failures[what]
         return done
 
+    def succeeded(self, what: str) -> None:
+        """It was asked in another way than by `call`, and did not fail."""
+        del self._failures[what]
+
     def tell_likely(self, wanted: bool) -> None:
         """Whether its guesses are to say which tokens are how likely."""
         if self.guesser is not None:

@@ -32,22 +32,22 @@ class ModelDrafter(Stepwise):
         super().__init__(f"model:{loaded.name}", runner, loaded.tokenizer, loaded.vocab_size, loaded.max_position)
 
     def cached(self, sequence: Sequence) -> int:
-        return self.runner.rows[sequence.id].length
+        return self.row(sequence).length
 
     def read(self, sequence: Sequence, start: int, tokens: list[int]) -> None:
-        row = self.runner.rows[sequence.id]
+        row = self.row(sequence)
         self.runner.forward([Feed(row, start, tokens, 0)])
         row.length = start + len(tokens)
 
     def rewind(self, sequence: Sequence, length: int) -> None:
-        row = self.runner.rows[sequence.id]
+        row = self.row(sequence)
         row.length = min(row.length, length)
 
     def guess(self, growing: list[Growing]) -> list[Guess | None]:
         """One forward pass."""
         feeds = []
         for draft in growing:
-            row = self.runner.rows[draft.sequence.id]
+            row = self.row(draft.sequence)
             feeds.append(Feed(row, row.length, draft.unseen(row.length), 1))
         logits = self.fit(self.runner.forward(feeds), growing[0].sequence)
         for feed in feeds:

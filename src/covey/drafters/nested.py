@@ -15,6 +15,7 @@ calibration are covey's.
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,16 +23,19 @@ import torch
 from torch import Tensor
 
 from covey.drafters.confidence import UNCALIBRATED, Confidence
+from covey.drafters.depths import Depths
 from covey.drafters.gifts import Gifts
 from covey.drafters.guesser import Growing, Guess
+from covey.drafters.stack import Part, Stack
 from covey.drafters.stepwise import Stepwise
 from covey.errors import CoveyError, UnsupportedError
 from covey.model.attention import NAME as ATTENTION
-from covey.model.exits import ExitRunner
+from covey.model.deltas import weights_digest
+from covey.model.exits import ExitRunner, stacked_runner
 from covey.model.load import LoadedModel, load
 from covey.model.nested import Calibration, NestedDraft, read_config
 from covey.model.runner import Feed
-from covey.model.sampling import Choice, Position, weigh_choices
+from covey.model.sampling import Choice
 from covey.types import Draft, Host, Sequence
 
 
@@ -42,49 +46,6 @@ class _Evidence:
     exit: int
     token: int
     estimate: float
-
-
-class _Depths:
-    """How far one sequence is cached at each stage, and what the stages left where the next one has not been yet.
-
-    firm: positions that the first stage read in the company of the target's own hidden states. guess: what it takes for the
-    target's at the last position drafted.
-    """
-
-    def __init__(self, stages: int) -> None:
-        self.cached = [0] * stages
-        self.firm = 0
-        self.guess: Tensor | None = None
-        self.kept: list[list[Tensor]] = [[] for _ in range(stages)]  # for each stage, what the one before left: [n, H] each
-
-    def until(self, length: int) -> _Depths:
-        """The same of the first `length` positions."""
-        same = _Depths(len(self.cached))
-        same.cached, same.firm, same.kept = list(self.cached), min(self.firm, length), [list(parts) for parts in self.kept]
-        same.shorten(length)
-        return same
-
-    def shorten(self, length: int) -> None:
-        """Forget positions from `length` on."""
-        for stage, cached in enumerate(self.cached):
-            self.cached[stage] = min(cached, length)
-        for stage in range(1, len(self.cached)):
-            held = self.held(stage)[: max(0, self.cached[stage - 1] - self.cached[stage])]
-            self.kept[stage] = [held] if len(held) else []
-
-    def held(self, stage: int) -> Tensor:
-        """What the stage before left at positions that this one has not seen: [cached before - cached here, H]."""
-        if len(self.kept[stage]) > 1:
-            self.kept[stage] = [torch.cat(self.kept[stage])]
-        return self.kept[stage][0] if self.kept[stage] else torch.empty(0, 0)
-
-    def left(self, stage: int, hidden: Tensor) -> None:
-        """A stage has run over so many more positions."""
-        self.cached[stage] += len(hidden)
-        if stage + 1 < len(self.cached):
-            self.kept[stage + 1].append(hidden)
-        if stage:
-            self.kept[stage] = []
 
 
 class NestedDrafter(Stepwise):
@@ -120,13 +81,39 @@ class NestedDrafter(Stepwise):
         self.parameter_bytes = sum(p.numel() * p.element_size() for p in nested.parameters())
         name, limit = f"nested:{folder.name}", int(layers.max_position_embeddings)
         super().__init__(name, ExitRunner(nested), loaded.tokenizer, self.config.vocab_size, limit)
+        self.folder, self.seat, self.stack = folder, 0, Stack(self.runner, [self])
         self.wants_hidden = self.runner.wants_gift
         self.serves_several = not self.wants_hidden
         self.given = thresholds
         self.calibrations: dict[str, Calibration] = {}  # by target
         self.confidences: dict[str, Confidence] = {}
-        self._depths: dict[int, _Depths] = {}
+        self._depths: dict[int, Depths] = {}
         self._gifts: dict[int, Gifts] = {}
+
+    @property
+    def kin(self) -> Hashable | None:
+        """Drafts that were made from one by deltas, and that one. Not a drafter that is put together, bound or changed already."""
+        if len(self.stack.seated) > 1 or self.hosts or type(self).guess is not NestedDrafter.guess:
+            return None
+        runner, basis = self.runner, self.config.basis
+        try:
+            trunk = weights_digest(self.folder) if basis is None else basis.sha256
+        except OSError:  # the folder went after it was read
+            return None
+        return trunk, self.config.embedding_sha256, runner.dtype, runner.device
+
+    def together(self, others: list[NestedDrafter]) -> Stack:
+        """From now on all run in one runner, over one cache, and the weights that they have in common are held once."""
+        seated = [self, *others]
+        runner, sizes = stacked_runner(self.runner, [(each.folder, each.config.basis) for each in seated])
+        stack = Stack(runner, seated)
+        for seat, (drafter, size) in enumerate(zip(seated, sizes, strict=True)):
+            drafter.runner.close()
+            drafter.runner, drafter.stack, drafter.seat, drafter.parameter_bytes = runner, stack, seat, size
+        return stack
+
+    def row_id(self, sequence: Sequence) -> int:
+        return sequence.id * len(self.stack.seated) + self.seat
 
     @property
     def bytes_per_token(self) -> int:
@@ -155,7 +142,7 @@ class NestedDrafter(Stepwise):
 
     def start(self, sequence: Sequence) -> None:
         super().start(sequence)
-        self._depths[sequence.id] = _Depths(self.runner.num_stages)
+        self._depths[sequence.id] = Depths(self.runner.num_stages)
         if self.wants_hidden:
             self._gifts[sequence.id] = Gifts(torch.empty(0, self.runner.hidden_size, dtype=self.runner.dtype, device=self.runner.device))
 
@@ -206,9 +193,9 @@ class NestedDrafter(Stepwise):
         return self._depths[sequence.id].cached[0]
 
     def read(self, sequence: Sequence, start: int, tokens: list[int]) -> None:
-        feed = Feed(self.runner.rows[sequence.id], start, tokens, 0)
+        feed = Feed(self.row(sequence), start, tokens, 0)
         gift = self._given(sequence, start, len(tokens)) if self.wants_hidden else None
-        self._depths[sequence.id].left(0, self.runner.run(0, [feed], gift))
+        self._depths[sequence.id].left(0, self.runner.run(0, [feed], gift, [self.seat]))
         self._depths[sequence.id].firm = start + len(tokens)
 
     def rewind(self, sequence: Sequence, length: int) -> None:
@@ -222,58 +209,45 @@ class NestedDrafter(Stepwise):
 
     def guess(self, growing: list[Growing]) -> list[Guess | None]:
         """All to the first exit, and on with those that are not sure enough."""
-        found: dict[int, Guess] = {}
-        deeper = growing
-        for stage in range(self.runner.num_stages):
-            unsure: list[Growing] = []
-            for draft, choice in zip(deeper, self.choices(stage, deeper), strict=True):
-                confidence = self.confidences[draft.sequence.target]
-                estimate = confidence.estimate(stage, choice)
-                if self._asks_deeper(stage, estimate, draft.sequence.target):
-                    unsure.append(draft)
-                else:
-                    evidence = _Evidence(stage, choice.token, estimate)
-                    found[draft.sequence.id] = Guess(choice.token, confidence.corrected(stage, estimate), evidence, choice.likely)
-            if not unsure:
-                break
-            deeper = unsure
-        return [found[draft.sequence.id] for draft in growing]
+        return [*self.stack.guess([Part(self, draft) for draft in growing])]
 
     def choices(self, stage: int, growing: list[Growing]) -> list[Choice]:
         """Run one stage over all positions that it has not seen, and what its exit chooses next in each draft."""
-        last: dict[int, Tensor] = {}
-        behind = growing
-        while behind:
-            last |= self._run(stage, behind)
-            behind = [draft for draft in behind if self._depths[draft.sequence.id].cached[stage] < draft.start + len(draft.tokens)]
-        logits = self.runner.logits(torch.stack([last[draft.sequence.id] for draft in growing]))
-        positions = [Position(draft.sequence, tuple(draft.tokens)) for draft in growing]
-        return weigh_choices(self.fit(logits, growing[0].sequence), positions, self.tells_likely)
+        return self.stack.choices(stage, [Part(self, draft) for draft in growing])
 
-    def _run(self, stage: int, growing: list[Growing]) -> dict[int, Tensor]:
-        """One pass over what a stage has not seen of each draft; by sequence what it leaves at the last position, [H].
+    def judge(self, stage: int, draft: Growing, choice: Choice) -> Guess | None:
+        """What an exit's choice is worth; None where it is not sure enough, and the next exit is to be asked."""
+        confidence = self.confidences[draft.sequence.target]
+        estimate = confidence.estimate(stage, choice)
+        if self._asks_deeper(stage, estimate, draft.sequence.target):
+            return None
+        return Guess(choice.token, confidence.corrected(stage, estimate), _Evidence(stage, choice.token, estimate), choice.likely)
+
+    def lags(self, stage: int, draft: Growing) -> bool:
+        """Whether a stage has more of a draft to read."""
+        return self._depths[draft.sequence.id].cached[stage] < draft.start + len(draft.tokens)
+
+    def feed(self, stage: int, draft: Growing) -> tuple[Feed, Tensor | None]:
+        """What a stage has not seen of a draft, and what it reads beside the tokens or in their stead.
 
         The first stage of a self draft reads on in written tokens one by one: each takes what was left at the one before.
         """
-        feeds, given = [], []
-        for draft in growing:
-            depths = self._depths[draft.sequence.id]
-            start = depths.cached[stage]
-            unseen = draft.unseen(start)
-            if stage:
-                given.append(depths.held(stage))
-            elif self.wants_hidden:
-                unseen = unseen[: max(1, draft.start - start)]
-                given.append(self._gift(draft, start))
-            feeds.append(Feed(self.runner.rows[draft.sequence.id], start, unseen, 0))
-        left = self.runner.run(stage, feeds, torch.cat(given) if given else None).split([len(feed.tokens) for feed in feeds])
-        for draft, hidden in zip(growing, left, strict=True):
-            self._depths[draft.sequence.id].left(stage, hidden)
-        last = torch.stack([hidden[-1] for hidden in left])
-        if self.wants_hidden:
-            for draft, guess in zip(growing, self.runner.gift(last), strict=True):
-                self._depths[draft.sequence.id].guess = guess[None]
-        return {draft.sequence.id: hidden for draft, hidden in zip(growing, last, strict=True)}
+        depths = self._depths[draft.sequence.id]
+        start = depths.cached[stage]
+        unseen, given = draft.unseen(start), None
+        if stage:
+            given = depths.held(stage)
+        elif self.wants_hidden:
+            unseen = unseen[: max(1, draft.start - start)]
+            given = self._gift(draft, start)
+        return Feed(self.row(draft.sequence), start, unseen, 0), given
+
+    def left(self, stage: int, draft: Growing, hidden: Tensor, gift: Tensor | None) -> None:
+        """What a stage left where it was fed, and what may stand for the target's own after that."""
+        depths = self._depths[draft.sequence.id]
+        depths.left(stage, hidden)
+        if gift is not None:
+            depths.guess = gift
 
     def _gift(self, draft: Growing, start: int) -> Tensor:
         """What the first stage is given from position `start` on: the target's hidden states, or along the draft a guess."""

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from torch import Tensor, nn
 
-from covey.drafters.guesser import Growing, Guess, Guesser
+from covey.drafters.guesser import Growing, Guesser
 from covey.errors import UnsupportedError
 from covey.rows import BLOCK_SIZE, Row, RowPool
 from covey.types import Host, Sequence
@@ -62,17 +62,25 @@ class Stepwise(Guesser):
         self.hosts[host.target] = host
         self.runner.allocate(sum(-(-each.max_tokens // BLOCK_SIZE) for each in self.hosts.values()))
 
+    def row_id(self, sequence: Sequence) -> int:
+        """What its row is called among all rows of the runner."""
+        return sequence.id
+
+    def row(self, sequence: Sequence) -> Row:
+        """Where the model keeps what it has read of a sequence."""
+        return self.runner.rows[self.row_id(sequence)]
+
     def start(self, sequence: Sequence) -> None:
-        self.runner.rows.open(sequence.id)
+        self.runner.rows.open(self.row_id(sequence))
 
     def rest(self, sequence: Sequence) -> None:
-        self.runner.rows.rest(self.runner.rows[sequence.id], self.cached(sequence))
+        self.runner.rows.rest(self.row(sequence), self.cached(sequence))
 
     def inherit(self, sequence: Sequence, of: Sequence, length: int) -> None:
         """What the model has read of the other one, as far as that is neither a draft nor given up meanwhile."""
-        rows, draft = self.runner.rows, self._open.get(of.id)
-        length = min(length, self.cached(of), rows[of.id].capacity, draft.start if draft else length)
-        if length and self.runner.inherit(rows[sequence.id], rows[of.id], length, len(sequence.tokens)):
+        row, draft = self.row(of), self._open.get(of.id)
+        length = min(length, self.cached(of), row.capacity, draft.start if draft else length)
+        if length and self.runner.inherit(self.row(sequence), row, length, len(sequence.tokens)):
             self.adopt(sequence, of, length)
 
     def adopt(self, sequence: Sequence, of: Sequence, length: int) -> None:
@@ -81,7 +89,7 @@ class Stepwise(Guesser):
 
     def stop(self, sequence: Sequence) -> None:
         super().stop(sequence)
-        self.runner.rows.close(sequence.id)
+        self.runner.rows.close(self.row_id(sequence))
 
     def close(self) -> None:
         super().close()
@@ -89,21 +97,20 @@ class Stepwise(Guesser):
 
     def room(self, sequence: Sequence, length: int) -> int:
         """What the model's context and its cache have room for; the last token is never fed."""
-        rows, known = self.runner.rows, len(sequence.tokens)
-        row, length = rows[sequence.id], min(length, self.max_position - known + 1)
+        known, row = len(sequence.tokens), self.row(sequence)
+        length = min(length, self.max_position - known + 1)
         if self.cached(sequence) > row.capacity:  # it rested, and its place was wanted
             self.rewind(sequence, row.capacity)
-        return length if length > 0 and rows.reserve(row, known + length - 1) else 0
+        return length if length > 0 and self.runner.rows.reserve(row, known + length - 1) else 0
 
-    def ask(self, growing: list[Growing]) -> list[Guess | None]:
-        """As Guesser; what the model has not seen of a long text is read first, in chunks, but for a last chunk left to `guess`.
+    def prepare(self, growing: list[Growing]) -> None:
+        """What the model has not seen of a long text is read first, in chunks, but for a last chunk left to `guess`.
 
         Not before it is asked: a member of a collective may never be.
         """
         for draft in growing:
             while draft.start - (cached := self.cached(draft.sequence)) > _CATCH_UP_TOKENS:
                 self.read(draft.sequence, cached, draft.sequence.tokens[cached : cached + _CATCH_UP_TOKENS])
-        return super().ask(growing)
 
     def unread(self, sequence: Sequence, written: int = 0) -> int:
         return len(sequence.tokens) + written - self.cached(sequence) - 1

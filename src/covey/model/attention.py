@@ -97,6 +97,7 @@ class Pass:
 
     def _plan(self, groups: int, window: int | None, dtype: torch.dtype) -> Plan:
         views: list[View] = []
+        masks: dict[tuple[int, int], Tensor] = {}  # rows that read one text at once, of kin for instance, are masked alike
         padded: list[int] = []  # which query stands at each place
         real: list[int] = []  # at which place each query stands
         for span in self.spans:
@@ -106,7 +107,10 @@ class Pass:
             real += range(offset, offset + span.count)
             first = _first_key(span, window)
             seen = slice(span.slots.start + first, span.slots.stop) if isinstance(span.slots, slice) else span.slots[first:]
-            views.append(View(offset, len(padded), seen, _mask(span, count, first, window, dtype, self.slots.device).repeat(groups, 1)))
+            place = span.start, span.count
+            if place not in masks:
+                masks[place] = _mask(span, count, first, window, dtype, self.slots.device).repeat(groups, 1)
+            views.append(View(offset, len(padded), seen, masks[place]))
         total = len(self.slots)
         real += [real[-1]] * (total - len(real))
         if padded == list(range(total)):

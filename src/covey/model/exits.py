@@ -1,8 +1,8 @@
 """Runs a nested draft stage by stage over a row-addressed KV cache: a stage is the layers between two exits.
 
 A stage takes token ids (the first; with the target's gift where the draft reads one) or the hidden states that the stage
-before left, for any rows and positions, so that deeper layers can be run later, or never. Knows neither requests nor
-thresholds nor sampling.
+before left, for any rows and positions, so that deeper layers can be run later, or never. Several drafts that differ by deltas can be
+run as one, each row with what its own draft adds (`stacked.py`). Knows neither requests nor thresholds nor sampling.
 
     runner = ExitRunner(draft); runner.allocate(num_blocks=64)
     hidden = runner.run(0, [Feed(runner.rows[7], 0, [1, 2, 3], wanted=0)])      # [3, H]
@@ -13,37 +13,53 @@ from __future__ import annotations
 
 import copy
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from covey.model import linear
+from covey.model.attention import NAME as ATTENTION
 from covey.model.attention import AttentionLayers
+from covey.model.deltas import Basis, read_deltas
 from covey.model.nested import NestedDraft
 from covey.model.runner import Feed, place
+from covey.model.stacked import Seats, stack_deltas
 from covey.rows import BLOCK_SIZE, Row, RowPool
 
 
 class ExitRunner:
-    """A nested draft, loaded for covey's attention, with its KV cache. One thread at a time."""
+    """A nested draft, loaded for covey's attention, with its KV cache. One thread at a time.
 
-    def __init__(self, draft: NestedDraft) -> None:
+    seats: of a draft whose layers are stacked, whose each row of a pass is.
+    """
+
+    def __init__(self, draft: NestedDraft, seats: Seats | None = None) -> None:
         self.draft = draft
-        weight = draft.head.weight
-        self.device, self.dtype, self.hidden_size = weight.device, weight.dtype, weight.shape[1]
-        self.vocab_size = draft.config.vocab_size
+        embedding = draft.decoder.embed_tokens.weight
+        self.device, self.dtype, self.hidden_size = embedding.device, embedding.dtype, draft.head.in_features
+        self.seats = seats or Seats(1)
+        self.vocab_size, self.tokens = draft.config.vocab_size, draft.tokens.tolist()
         self.rows = RowPool(0)
         self.closed = False
         packed = linear.can_pack(self.dtype, self.device)
         self._min_tokens = linear.MIN_TOKENS if packed else 1
         with torch.inference_mode():
             with linear.Inputs(draft) as inputs:
-                self.layers = AttentionLayers(draft.decoder)
+                self._try()
             if packed:
                 linear.pack_linears(draft, inputs.shared())
         depths = [0, *draft.config.exits]
         self._stages = [_stage(draft.decoder, first, last) for first, last in pairwise(depths)]
+
+    def _try(self) -> None:
+        """Run every part once, over two tokens: which layers attend, and which share their input, is seen by that."""
+        self.seats.take([0, 0])
+        self.layers = AttentionLayers(self.draft.decoder)
+        nothing = torch.zeros(2, self.hidden_size, dtype=self.dtype, device=self.device)
+        self.draft.embed(torch.zeros(2, dtype=torch.long, device=self.device), nothing if self.wants_gift else None)
+        self.draft.head(nothing)
 
     @property
     def num_stages(self) -> int:
@@ -60,22 +76,26 @@ class ExitRunner:
         return (self.layers.elements_per_token + waiting * self.hidden_size) * self.dtype.itemsize
 
     def allocate(self, num_blocks: int) -> None:
-        """Take the cache: num_blocks blocks for rows, and one more that the padding of a pass writes to."""
-        self.rows = RowPool(num_blocks)
-        with torch.inference_mode():
-            self.layers.allocate((num_blocks + 1) * BLOCK_SIZE, self.dtype)
+        """Take the cache: for each seat num_blocks blocks for rows, and one more that the padding of a pass writes to."""
+        total = num_blocks * self.seats.count
+        if total != self.rows.num_blocks:  # each of those who share it asks for it
+            self.rows = RowPool(total)
+            with torch.inference_mode():
+                self.layers.allocate((total + 1) * BLOCK_SIZE, self.dtype)
 
     def inherit(self, row: Row, of: Row, length: int, room: int) -> bool:
         """Let a new row have the first positions of another, in all layers: see RowPool.inherit."""
         return self.rows.inherit(row, of, length, room, self.layers.copy)
 
-    def run(self, stage: int, feeds: list[Feed], hidden: Tensor | None = None) -> Tensor:
+    def run(self, stage: int, feeds: list[Feed], hidden: Tensor | None = None, seats: list[int] | None = None) -> Tensor:
         """One stage over all feeds: what it leaves at their positions, [N, H] in the order of feeds.
 
         hidden: [N, H], what the stage before left at these positions; for the first stage, which reads the tokens, the gift
-        that belongs to them, or None where the draft reads none.
+        that belongs to them, or None where the draft reads none. seats: whose each feed is; None: all of the first.
         """
         placed = place(self.rows, feeds, self._min_tokens, self.device)
+        every = zip(feeds, seats or [0] * len(feeds), strict=True)
+        self.seats.take([seat for feed, seat in every for _ in feed.tokens] + [0] * placed.padding)
         with torch.inference_mode():
             given = None if hidden is None else nn.functional.pad(hidden, (0, 0, 0, placed.padding))
             if stage == 0:
@@ -93,13 +113,23 @@ class ExitRunner:
             normed: Tensor = self.draft.norm(hidden)
             return normed
 
-    def logits(self, hidden: Tensor) -> Tensor:
+    def logits(self, hidden: Tensor, seats: list[int] | None = None) -> Tensor:
         """What an exit says, over the whole vocabulary: [M, H] -> [M, V], -inf for tokens that the draft does not know."""
-        missing = max(0, self._min_tokens - len(hidden))
         with torch.inference_mode():
-            known = self.draft.head(self.draft.norm(nn.functional.pad(hidden, (0, 0, 0, missing))))[: len(hidden)]
+            known = self.known_logits(hidden, seats)
             every = known.new_full((len(hidden), self.vocab_size), float("-inf"))
             return every.index_copy_(1, self.draft.tokens, known)
+
+    def known_logits(self, hidden: Tensor, seats: list[int] | None = None) -> Tensor:
+        """What an exit says of the tokens that the draft knows, in the order of `tokens`: [M, H] -> [M, known].
+
+        seats: whose each row is; None: all of the first.
+        """
+        missing = max(0, self._min_tokens - len(hidden))
+        self.seats.take([*(seats or [0] * len(hidden)), *[0] * missing])
+        with torch.inference_mode():
+            known: Tensor = self.draft.head(self.draft.norm(nn.functional.pad(hidden, (0, 0, 0, missing))))[: len(hidden)]
+        return known
 
     def close(self) -> None:
         """Give back the cache and the weights."""
@@ -108,6 +138,22 @@ class ExitRunner:
             self.layers.close()
             linear.release_linears(self.draft)
             del self.draft, self.layers, self._stages
+
+
+def stacked_runner(like: ExitRunner, drafts: list[tuple[Path, Basis | None]]) -> tuple[ExitRunner, list[int]]:
+    """Saved drafts of one basis as one model, a seat for each; and the bytes of weights of each, the common ones with the first.
+
+    like: a runner of one of them, whose input embedding is taken. drafts: each one's folder and, of a specialist, its basis; the others
+    are the basis itself.
+    """
+    folder, basis = drafts[0]
+    trunk = NestedDraft.beside(folder if basis is None else (folder / basis.folder).resolve(), like.draft, ATTENTION)
+    deltas = [read_deltas(place) if basis is not None else {} for place, basis in drafts]
+    numbers = [sum(part.numel() for both in each.values() for part in both) for each in deltas]
+    numbers[0] += sum(weight.numel() for weight in trunk.parameters())
+    seats = Seats(len(drafts), like.dtype, like.device)
+    stack_deltas(trunk, deltas, seats)
+    return ExitRunner(trunk, seats), [count * like.dtype.itemsize for count in numbers]
 
 
 def _stage(decoder: nn.Module, first: int, last: int) -> Any:

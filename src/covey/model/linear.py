@@ -116,15 +116,13 @@ class Inputs:
         self._calls.append((module, arguments[0]))
 
     def shared(self) -> list[list[nn.Linear]]:
-        """Layers called one after another with the same tensor, in that order; a layer called twice is left out."""
-        runs: list[tuple[Tensor, list[nn.Linear]]] = []
+        """Layers that were given the same tensor, in the order of their calls; a layer called twice is left out."""
+        runs: dict[int, list[nn.Linear]] = {}  # by the tensor, all of which are held in _calls
         for module, given in self._calls:
-            if runs and runs[-1][0] is given:
-                runs[-1][1].append(module)
-            else:
-                runs.append((given, [module]))
+            runs.setdefault(id(given), []).append(module)
         called = [module for module, _ in self._calls]
-        return [run for _, run in runs if len(run) > 1 and all(called.count(module) == 1 for module in run)]
+        once = [[module for module in run if called.count(module) == 1] for run in runs.values()]
+        return [run for run in once if len(run) > 1]
 
 
 def can_pack(dtype: torch.dtype, device: torch.device) -> bool:

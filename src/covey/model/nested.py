@@ -188,16 +188,33 @@ class NestedDraft(nn.Module):
                 f"nested draft {str(folder)!r}: it reads the input embedding of {config.base!r}, which is not that of {base.name!r}"
             )
         decoder.embed_tokens.weight.data.copy_(embedding)
-        norm = copy.deepcopy(decoder.norm)
+        return cls._filled(folder, config, weights, decoder).to(base.device)
+
+    @classmethod
+    def beside(cls, folder: Path, other: NestedDraft, attention: str) -> NestedDraft:
+        """Read a saved draft, no specialist, that reads the input embedding of another one, which is then held once.
+
+        Raises CoveyError for a folder that is no whole nested draft.
+        """
+        config, layers = read_config(folder)
+        embedding: Any = other.decoder.embed_tokens
+        decoder = _empty_decoder(layers, embedding.weight.dtype, attention)
+        decoder.embed_tokens = embedding
+        return cls._filled(folder, config, _read_weights(folder), decoder).to(embedding.weight.device)
+
+    @classmethod
+    def _filled(cls, folder: Path, config: NestedConfig, weights: dict[str, Tensor], decoder: Any) -> NestedDraft:
+        """A draft to be run, of a decoder that has its embedding and weights that have all else."""
+        norm, dtype = copy.deepcopy(decoder.norm), decoder.embed_tokens.weight.dtype
         rows, width = weights["head.weight"].shape if "head.weight" in weights else (0, 0)
-        draft = cls(decoder, norm, nn.Linear(width, rows, bias=False, dtype=base.dtype), torch.zeros(rows, dtype=torch.long), config)
+        draft = cls(decoder, norm, nn.Linear(width, rows, bias=False, dtype=dtype), torch.zeros(rows, dtype=torch.long), config)
         wrong = draft.load_state_dict(weights, strict=False)
         missing = [name for name in wrong.missing_keys if not name.startswith(_EMBEDDING)]
         if missing or wrong.unexpected_keys:
             raise CoveyError(
                 f"nested draft {str(folder)!r}: its weights lack {missing} and have {wrong.unexpected_keys} beyond what its config says"
             )
-        return draft.to(base.device).eval().requires_grad_(False)
+        return draft.eval().requires_grad_(False)
 
 
 def _read_weights(folder: Path) -> dict[str, Tensor]:

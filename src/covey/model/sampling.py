@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Sequence as Seq
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -52,6 +53,10 @@ class Choice:
     probability: float
     margin: float
     likely: tuple[tuple[int, float], ...] = ()
+
+    def named(self, ids: Seq[int]) -> Choice:
+        """The same where tokens were counted by their places among these ids."""
+        return replace(self, token=ids[self.token], likely=tuple((ids[token], probability) for token, probability in self.likely))
 
 
 def weigh_choices(logits: Tensor, positions: list[Position], likely: bool = False) -> list[Choice]:
