@@ -7,6 +7,7 @@ import pytest
 from covey import LLM, SamplingParams
 from covey.drafters import CollectiveDrafter, NestedDrafter, SuffixDrafter
 from covey.drafters.section import Kin, One
+from tests.drafters.members import asked_of
 from tests.exactness.drafters import save_specialist, save_untrained
 
 KIND = {"dtype": "float64", "device": "cpu"}
@@ -48,6 +49,11 @@ def run(target, collective, params=GREEDY, **options):
     return texts, rounds
 
 
+def shares(told):
+    """All that members did but the time that it took."""
+    return [(member.name, member.record, member.asked) for member in told.members]
+
+
 def plain(target, params=GREEDY):
     with LLM(target, drafters=[], **KIND) as llm:
         return [c.token_ids for c in llm.generate(PROMPTS, params, progress=False)]
@@ -63,7 +69,7 @@ def test_a_stack_guesses_what_its_members_guess_one_by_one(vote, options, target
         texts, rounds = run(target, collective, params)
         assert texts == plain(target, params)
         first = min(r.sequence_id for r in rounds)
-        said.append(sorted((r.sequence_id - first, r.start, r.proposed, r.votes, r.asked, r.survival, r.records) for r in rounds))
+        said.append(sorted((r.sequence_id - first, r.start, r.proposed, r.votes, r.survival, shares(r)) for r in rounds))
     for mine, theirs in zip(*said, strict=True):
         assert mine[:5] == theirs[:5]
         assert mine[5] == pytest.approx(theirs[5])
@@ -86,7 +92,7 @@ def test_a_guess_of_all_takes_the_passes_of_one(target, folders, monkeypatch):
         for member in collective.members:
             member.guesser.given = (1.0,)  # all to the last exit: then all have the same way
         _, rounds = run(target, collective)
-        passes.append(taken[0] / sum(max(dict(r.asked).values(), default=0) for r in rounds))
+        passes.append(taken[0] / sum(max(asked_of(r).values(), default=0) for r in rounds))
     assert passes[1] == pytest.approx(passes[0], rel=0.2)
 
 
@@ -120,7 +126,7 @@ def test_a_request_may_leave_out_some_and_an_operator_others(target, folders):
     collective.members[0].takes_part = False
     texts, rounds = run(target, collective, params)
     assert texts == plain(target)
-    asked = [dict(r.asked) for r in rounds if r.drafted]
+    asked = [asked_of(r) for r in rounds if r.drafted]
     assert asked and all(each["nested:finance"] and not each["nested:basis"] and not each["nested:code"] for each in asked)
 
 
@@ -138,7 +144,7 @@ def test_one_that_fails_is_found_and_the_others_stay_together(what, target, fold
     texts, rounds = run(target, collective)
     assert texts == plain(target)
     assert [member.rests for member in collective.members] == [False, True, False]
-    late = [dict(r.asked) for r in rounds if r.drafted][-3:]
+    late = [asked_of(r) for r in rounds if r.drafted][-3:]
     assert all(each["nested:basis"] and each["nested:finance"] and not each["nested:code"] for each in late)
     assert set(asked_together[-1]) == {"nested:basis", "nested:finance"}
 

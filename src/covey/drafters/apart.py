@@ -74,17 +74,20 @@ class Apart:
             if not member.drafts_for(tree.draft.sequence):
                 continue
             kind = kind_of(tree.surest)
-            if not self.thrifty or not tree.heard or economy.pays(number, kind, alive=1.0):
+            unread = member.unread(tree.draft.sequence)
+            if not self.thrifty or not tree.heard or economy.pays(number, kind, alive=1.0, unread=unread):
                 wanted.append((tree, kind))
             tree.heard = True
         if not wanted:
             return
-        laden = any(member.laden(tree.draft.sequence) for tree, _ in wanted)
+        unread = sum(member.unread(tree.draft.sequence) for tree, _ in wanted)
         began = self.clock()
         proposed = member.call("propose", [], [tree.draft.sequence for tree, _ in wanted], [tree.draft.length for tree, _ in wanted])
         seconds = self.clock() - began
         self.ledger.spend(number, seconds, [tree.draft.sequence for tree, _ in wanted])
-        if not laden:
+        if unread:
+            economy.caught_up({number: unread}, seconds, len(wanted))
+        else:
             economy.spent(number, seconds, len(wanted))
         for tree, _ in wanted:
             self.ledger.standings[tree.draft.sequence.id].times[number] += 1

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from covey.drafters.arrears import Arrears
 from covey.drafters.fare import Fare
 from covey.types import Round
 
@@ -41,6 +42,7 @@ class Economy:
         self.cost: list[float | None] = [None] * members  # seconds a guess, lately, where nobody else is asked at once
         self.fares: dict[tuple[int, ...], Fare] = {}  # by those who are asked at once
         self._fare_of: dict[int, Fare] = {}
+        self.arrears = [Arrears() for _ in range(members)]
         self._won = [[hope(kind) * _HOPE_TRIALS for kind in range(KINDS)] for _ in range(members)]
         self._asked = [[_HOPE_TRIALS] * KINDS for _ in range(members)]
         self._trials = [0] * members
@@ -66,6 +68,7 @@ class Economy:
         The cost follows the median: the first guess in a sequence has a whole prompt to read, and is not what the next one costs.
         """
         if guesses:
+            self.arrears[member].guessed(guesses)
             known, each = self.cost[member], max(1e-7, seconds / guesses)
             # A first cost may hold a prompt: what follows and is less is believed at once.
             self._trials[member] += 1
@@ -73,6 +76,14 @@ class Economy:
                 self.cost[member] = each
             else:
                 self.cost[member] = known * (1 + _PACE if each > known else 1 - _PACE)
+
+    def caught_up(self, unread: dict[int, int], seconds: float, guesses: int) -> None:
+        """Guesses of members, some of whom had so many tokens to read first, took so long together. Says nothing where it is not known what
+        guesses alone cost."""
+        total = sum(unread.values())
+        for member, tokens in unread.items():
+            if (cost := self.cost[member]) is not None:
+                self.arrears[member].read(tokens, (seconds - cost * guesses) * tokens / total)
 
     def spent_together(self, members: tuple[int, ...], seconds: float, sequences: int, guesses: int) -> None:
         """So many guesses of some of these members, who are asked at once, took so long for all of so many sequences."""
@@ -82,6 +93,7 @@ class Economy:
         self.fares[members].record(guesses, sequences, seconds)
         for member in members:
             self.cost[member] = max(1e-7, self.fares[members].alone)
+            self.arrears[member].guessed(guesses / len(members))
 
     def order(self) -> list[int]:
         """Members, the cheapest first; those that are not measured yet come before, in their own order."""
@@ -91,17 +103,23 @@ class Economy:
         """How many tokens a guess of this member is expected to win where the others are as sure as this."""
         return self._won[member][kind] / self._asked[member][kind]
 
-    def price(self, member: int, passes: int = 1, company: int = 0) -> float | None:
-        """The seconds that asking it adds, where so many are asked at once with it already; None: not known yet."""
-        cost = self.cost[member]
-        if cost is None or not company or member not in self._fare_of:
-            return None if cost is None else cost * passes
-        return cost * (passes - 1) + self._fare_of[member].beside
+    def price(self, member: int, passes: int = 1, company: int = 0, unread: int = 0) -> float | None:
+        """The seconds that asking it adds, where so many are asked at once with it already; None: not known yet.
 
-    def pays(self, member: int, kind: int, alive: float, passes: int = 1, company: int = 0) -> bool:
-        """Whether to ask. alive: the probability that the draft is right so far; passes: how much it has to read for one guess; company:
-        see price."""
-        price, worth = self.price(member, passes, company), self.token_seconds
+        passes: how often its model runs for one guess, along a draft that it did not follow; unread: tokens of the text that it has to
+        read first.
+        """
+        cost = self.cost[member]
+        if cost is None:
+            return None
+        arrears = self.arrears[member].price(unread)
+        if not company or member not in self._fare_of:
+            return cost * passes + arrears
+        return cost * (passes - 1) + self._fare_of[member].beside + arrears
+
+    def pays(self, member: int, kind: int, alive: float, passes: int = 1, company: int = 0, unread: int = 0) -> bool:
+        """Whether to ask. alive: the probability that the draft is right so far; the rest: see price."""
+        price, worth = self.price(member, passes, company, unread), self.token_seconds
         if price is None or worth is None or alive * self.gain(member, kind) * worth > price:
             return True
         self._passed_over[member, kind] += 1

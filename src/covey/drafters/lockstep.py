@@ -105,7 +105,7 @@ class Lockstep:
         if not questions:
             return
         asked = [(question.number, question.own) for question in questions]
-        usual = section.usual(asked)
+        usual, unread = section.usual(asked), section.unread(asked)
         began = self.clock()
         guesses = section.guesses(asked)
         seconds = self.clock() - began
@@ -115,6 +115,8 @@ class Lockstep:
         # A member with a text to catch up with costs less next time, which is soon: until one is measured without, it is asked everywhere.
         if usual:
             section.charge(economy, asked, seconds)
+        elif unread:
+            economy.caught_up(unread, seconds, len(asked))
         for question, guess in zip(questions, guesses, strict=True):
             self.ledger.standings[question.ballot.draft.sequence.id].times[question.number] += 1
             if guess is not None:
@@ -130,7 +132,8 @@ class Lockstep:
                 continue
             passes = 1 + (len(own.tokens) - len(own.evidence) if member.drafter.wants_hidden else 0)
             free = not self.thrifty or not ballot.heard or member.guesser is None
-            if free or economy.pays(number, kind, ballot.draft.alive, passes, len(questions)):
+            unread = 0 if free else member.unread(own.sequence, len(own.tokens))
+            if free or economy.pays(number, kind, ballot.draft.alive, passes, len(questions), unread):
                 questions.append(_Question(ballot, number, own, kind))
             ballot.heard = True
         return questions

@@ -72,9 +72,13 @@ class Member:
         guesses: list[Guess | None] = self.call("ask", [None] * len(drafts), drafts)
         return guesses
 
-    def laden(self, sequence: Sequence, written: int = 0) -> bool:
-        """Whether it has so much to read before a guess that the time this one takes says nothing of the next."""
-        return self.guesser is not None and bool(self.call("unread", 0, sequence, written) > _LITTLE)
+    def unread(self, sequence: Sequence, written: int = 0) -> int:
+        """How much it has to read before a guess, where that is more than a little: then the time that this one takes says nothing of the
+        next."""
+        if self.guesser is None:
+            return 0
+        unread = int(self.call("unread", 0, sequence, written))
+        return unread if unread > _LITTLE else 0
 
 
 @dataclass

@@ -8,6 +8,7 @@ Knows who is asked, what to do when that fails, and how its time is charged; not
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Hashable
 from typing import Protocol
 
@@ -31,6 +32,10 @@ class Section(Protocol):
         """What each expects next in its draft."""
         ...
 
+    def unread(self, asked: list[Asked]) -> dict[int, int]:
+        """By member, how many tokens of these texts have to be read first, where that is more than a few; to be asked before."""
+        ...
+
     def usual(self, asked: list[Asked]) -> bool:
         """Whether the time that these guesses will take says something of the next; to be asked before."""
         ...
@@ -50,8 +55,11 @@ class One:
     def guesses(self, asked: list[Asked]) -> list[Guess | None]:
         return self.member.guesses([own for _, own in asked])
 
+    def unread(self, asked: list[Asked]) -> dict[int, int]:
+        return _unread({self.numbers[0]: self.member}, asked)
+
     def usual(self, asked: list[Asked]) -> bool:
-        return not any(self.member.laden(own.sequence, len(own.tokens)) for _, own in asked)
+        return not self.unread(asked)
 
     def charge(self, economy: Economy, asked: list[Asked], seconds: float) -> None:
         # What a whole draft cost was spent when it was made.
@@ -85,14 +93,23 @@ class Kin:
     def _one_by_one(self, asked: list[Asked]) -> list[Guess | None]:
         return [guess for number, own in asked for guess in self.members[number].guesses([own])]
 
+    def unread(self, asked: list[Asked]) -> dict[int, int]:
+        return _unread(self.members, asked)
+
     def usual(self, asked: list[Asked]) -> bool:
         """Nor does it where somebody was left out before: what it has to catch up with may take passes of its own."""
-        laden = any(self.members[number].laden(own.sequence, len(own.tokens)) for number, own in asked)
-        return not laden and all(len(own.evidence) == len(own.tokens) for _, own in asked)
+        return not self.unread(asked) and all(len(own.evidence) == len(own.tokens) for _, own in asked)
 
     def charge(self, economy: Economy, asked: list[Asked], seconds: float) -> None:
         sequences = len({own.sequence.id for _, own in asked})
         economy.spent_together(self.numbers, seconds, sequences, len(asked))
+
+
+def _unread(members: dict[int, Member], asked: list[Asked]) -> dict[int, int]:
+    found: Counter[int] = Counter()
+    for number, own in asked:
+        found[number] += members[number].unread(own.sequence, len(own.tokens))
+    return {number: tokens for number, tokens in found.items() if tokens}
 
 
 def sections(members: list[Member]) -> list[Section]:
