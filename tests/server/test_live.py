@@ -57,7 +57,7 @@ def test_it_takes_a_key(guarded):
 
 def test_a_follower_that_leaves_is_counted_out(guarded):
     snapshots(guarded, KEY, bool)
-    assert eventually(lambda: guarded.service.live._followers == 0)
+    assert eventually(lambda: guarded.service.live._followers.total() == 0)
 
 
 def test_followers_are_let_go_when_the_server_drains():

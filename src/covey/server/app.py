@@ -7,6 +7,8 @@ The one place that knows all the parts of the server; knows nothing of ports, si
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 
@@ -23,9 +25,10 @@ from covey.server.service import Service
 _DESCRIPTION = "Answers from large language models, drafted by small ones. The interface is OpenAI's."
 
 
-def create_app(llm: AsyncLLM, config: ServerConfig, defaults: SamplingParams, keys: Keys) -> FastAPI:
-    """An ASGI application. Made within the event loop that serves it. `app.state.service.close()` ends it; llm stays open."""
-    service = Service(llm, config, defaults, keys)
+def create_app(llm: AsyncLLM, config: ServerConfig, defaults: SamplingParams, keys: Keys, state: Path | None = None) -> FastAPI:
+    """An ASGI application. Made within the event loop that serves it. `app.state.service.close()` ends it; llm stays open. state: see
+    Service."""
+    service = Service(llm, config, defaults, keys, state)
     # No pages of documentation: they load scripts from elsewhere.
     api = FastAPI(
         title="covey",

@@ -16,6 +16,7 @@ import time
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from covey.server.connections import CROWDED, crowded
 from covey.server.errors import ApiError, ClientGone
 from covey.server.keys import Caller, Keys
 from covey.server.metrics import Metrics
@@ -26,6 +27,7 @@ log = logging.getLogger("covey.server")
 OPEN_PATHS = frozenset({"/health/live", "/health/ready", "/"})  # a probe has no key, and who opens a page cannot send one
 PAGE_PATHS = "/page/"
 ADMIN_PATHS = "/admin/"
+ALWAYS_ANSWERED = frozenset({"/health/live", "/health/ready", "/metrics"})  # also where there are too many connections
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
 _NOBODY = Caller("-")
 _CLIENT_LEFT = 499  # in the log and in metrics; nobody reads the answer
@@ -53,6 +55,8 @@ class Guard:
         state["request_id"], state["caller"] = answer.request_id, _NOBODY
         began = time.perf_counter()
         try:
+            if CROWDED in state and scope["path"] not in ALWAYS_ANSWERED:
+                raise crowded(state[CROWDED])
             self._measure(scope, headers)
             state["caller"] = self._admit(scope["path"], headers)
             await self._app(scope, _Limited(receive, headers, self._max_body_bytes), answer)
