@@ -127,7 +127,7 @@ class Clients:
 
     async def any_of(self, http: httpx.AsyncClient, dice: float, body: dict[str, Any]) -> None:
         if dice < BAD:
-            await self.ask(http, self.random.choice([{**body, "n": 99}, {**body, "echo": True}, {"model": "nobody"}, []]))
+            await self.ask(http, self.random.choice([{**body, "n": 99}, {**body, "echo": True}, {**body, "model": "nobody"}, []]))
         elif dice < BAD + LEAVE / 2:
             await self.ask(http, body, leave_after=self.random.randint(1, 3))
         elif dice < BAD + LEAVE:

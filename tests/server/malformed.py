@@ -27,8 +27,13 @@ RIGHT: dict[tuple[str, str], list[dict[str, Any]]] = {
         {"messages": [USER], "max_completion_tokens": 2, "logprobs": True, "top_logprobs": 2, **SPECULATION},
         {"messages": [USER], "max_tokens": 2, "stream": True, "stream_options": {"include_usage": True}, "include_metrics": True},
         {"messages": [USER], "max_tokens": 2, "response_format": {"type": "json_schema", "json_schema": {"name": "a", "schema": SCHEMA}}},
-        {"messages": [USER, {"role": "assistant", "content": None, "tool_calls": [CALL]}], "tools": [TOOL], "tool_choice": "auto"},
-        {"messages": [{"role": "tool", "content": "12", "tool_call_id": "abcdefghi"}], "tools": [TOOL], "parallel_tool_calls": False},
+        {"messages": [USER, {"role": "assistant", "content": None, "tool_calls": [CALL]}], "tools": [TOOL], "parallel_tool_calls": False},
+        {
+            "messages": [{"role": "tool", "content": "12", "tool_call_id": "abcdefghi"}],
+            "tools": [TOOL],
+            "tool_choice": "auto",
+            "max_tokens": 2,
+        },
     ],
     ("POST", "/v1/completions"): [
         {"model": "toy", "prompt": "hi", "max_tokens": 2},
