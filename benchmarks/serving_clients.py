@@ -24,7 +24,7 @@ from typing import Any
 import httpx
 
 STREAMS, LEAVE, BAD = 64, 0.30, 0.05
-STREAM_TOKENS, SHORT_TOKENS = 128, 8
+STREAM_TOKENS, SHORT_TOKENS, WARM_TOKENS = 128, 8, 16
 PAUSE = 0.01
 SHORT = [
     ("chat", "Why do birds fly in flocks?"),
@@ -53,8 +53,8 @@ async def heartbeat(late: array[float]) -> None:
 class Clients:
     """Everything that is asked in one phase, and how it was answered."""
 
-    def __init__(self, url: str, model: str, asked: list[tuple[str, list[dict[str, str]]]], seed: int) -> None:
-        self.url, self.model, self.asked, self.random = url, model, asked, random.Random(seed)
+    def __init__(self, url: str, model: str, together: int, asked: list[tuple[str, list[dict[str, str]]]], seed: int) -> None:
+        self.url, self.model, self.together, self.asked, self.random = url, model, together, asked, random.Random(seed)
         self.statuses: dict[str, int] = {}
         self.first, self.between, self.per_token = array("d"), array("d"), array("d")
         self.unfinished = 0
@@ -105,15 +105,15 @@ class Clients:
         if tokens > 1 and len(times) > 1:
             self.per_token.append((times[-1] - times[0]) / (tokens - 1))
 
-    async def streams(self, seconds: float) -> None:
+    async def streams(self, seconds: float, tokens: int = STREAM_TOKENS) -> None:
         end = time.monotonic() + seconds
 
         async def one() -> None:
             async with httpx.AsyncClient(base_url=self.url, timeout=600) as http:
                 while time.monotonic() < end:
-                    await self.ask(http, self.body(STREAM_TOKENS))
+                    await self.ask(http, self.body(tokens))
 
-        await asyncio.gather(*(one() for _ in range(STREAMS)))
+        await asyncio.gather(*(one() for _ in range(self.together)))
 
     async def short(self, count: int) -> None:
         left = iter(range(count))
@@ -123,7 +123,7 @@ class Clients:
                 for _ in left:
                     await self.any_of(http, self.random.random(), self.body(SHORT_TOKENS))
 
-        await asyncio.gather(*(one() for _ in range(STREAMS)))
+        await asyncio.gather(*(one() for _ in range(self.together)))
 
     async def any_of(self, http: httpx.AsyncClient, dice: float, body: dict[str, Any]) -> None:
         if dice < BAD:
@@ -163,12 +163,12 @@ async def drive(arguments: argparse.Namespace) -> None:
     asked = [(task, messages) for task, messages in json.loads(arguments.asked.read_text("utf-8"))]
     brief = [(task, [{"role": "user", "content": text}]) for task, text in SHORT]
     phases = (
-        ("warm", asked, lambda clients: clients.streams(arguments.warm)),
+        ("warm", asked, lambda clients: clients.streams(arguments.warm, WARM_TOKENS)),
         ("streams", asked, lambda clients: clients.streams(arguments.seconds)),
         ("short", brief, lambda clients: clients.short(arguments.short)),
     )
     for name, prompts, phase in phases:
-        clients = Clients(arguments.url, arguments.model, prompts, seed=len(name))
+        clients = Clients(arguments.url, arguments.model, arguments.streams, prompts, seed=len(name))
         before, began = await written(arguments.url), time.perf_counter()
         await phase(clients)
         seconds, tokens = time.perf_counter() - began, await written(arguments.url) - before
@@ -190,6 +190,7 @@ def main() -> None:
     parser.add_argument("--url")
     parser.add_argument("--model")
     parser.add_argument("--asked", type=Path)
+    parser.add_argument("--streams", type=int, default=STREAMS, help="how many together")
     parser.add_argument("--warm", type=float, default=5, help="seconds")
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--short", type=int, default=200)

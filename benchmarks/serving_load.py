@@ -103,7 +103,7 @@ class Memory:
 
     def new_threads(self) -> int:
         """Since the last call."""
-        passing = sum(each.name.startswith("waitpid-") for each in threading.enumerate())  # asyncio's own, while a child runs
+        passing = sum("waitpid" in each.name for each in threading.enumerate())  # asyncio's own, while a child runs
         before, self.threads = self.threads, self._process.num_threads() - passing
         return self.threads - before
 
@@ -117,7 +117,8 @@ async def measured(arguments: argparse.Namespace, server: Any, loop: Loop, asked
     serving = asyncio.create_task(server.run())
     memory.note("start")
     command = ["--url", "http://{}:{}".format(*server.address), "--model", server.llm.targets[0], "--asked", str(asked)]
-    command += ["--warm", str(arguments.warm), "--seconds", str(arguments.minutes * 60), "--short", str(arguments.short)]
+    numbers = {"--streams": arguments.streams, "--warm": arguments.warm, "--seconds": arguments.minutes * 60, "--short": arguments.short}
+    command += [str(part) for option in numbers.items() for part in option]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     idle = await asyncio.create_subprocess_exec(sys.executable, str(CLIENTS), "--heartbeat", **pipes)
     clients = await asyncio.create_subprocess_exec(sys.executable, str(CLIENTS), *command, stdout=subprocess.PIPE)
@@ -196,8 +197,9 @@ def markdown(found: dict[str, Any]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--minutes", type=float, default=0.25, help=f"how long the {STREAMS} streams last")
-    parser.add_argument("--warm", type=float, default=10, help="seconds of such streams before, which are not counted")
+    parser.add_argument("--minutes", type=float, default=0.25, help="how long the streams last, but for those that began before")
+    parser.add_argument("--streams", type=int, default=STREAMS, help="how many streams, and then short requests, together")
+    parser.add_argument("--warm", type=float, default=10, help="seconds of short streams before, which are not counted")
     parser.add_argument("--short", type=int, default=2000, help="how many short requests follow")
     parser.add_argument("--target", default="toy")
     parser.add_argument("--prompts", type=Path, help="a prompt file, for mixed tasks; without it a few short prompts are asked")
@@ -215,7 +217,7 @@ def main() -> None:
     llm = AsyncLLM(arguments.target, max_num_seqs=arguments.max_num_seqs)
     prompts, about["prompts"] = asked_of(llm, arguments.prompts)
     print(f"asking {about['prompts']}", file=sys.stderr)
-    server = Server(llm, ServerConfig(port=0, queue_size=STREAMS, request_seconds=3600), SamplingParams(), Keys({}))
+    server = Server(llm, ServerConfig(port=0, queue_size=arguments.streams, request_seconds=3600), SamplingParams(), Keys({}))
     with tempfile.TemporaryDirectory() as folder:
         asked = Path(folder) / "asked.json"
         asked.write_text(json.dumps(prompts), "utf-8")

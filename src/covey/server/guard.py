@@ -8,6 +8,7 @@ because Starlette's base class would stand between an endpoint and the news that
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 import secrets
@@ -17,7 +18,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from covey.server.connections import CROWDED, crowded
-from covey.server.errors import ApiError, ClientGone
+from covey.server.errors import ApiError, ClientGone, overloaded
 from covey.server.keys import Caller, Keys
 from covey.server.metrics import Metrics
 from covey.server.origins import Origins
@@ -30,6 +31,7 @@ ADMIN_PATHS = "/admin/"
 ALWAYS_ANSWERED = frozenset({"/health/live", "/health/ready", "/metrics"})  # also where there are too many connections
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
 _NOBODY = Caller("-")
+_STOPPED_SECONDS = 10
 _CLIENT_LEFT = 499  # in the log and in metrics; nobody reads the answer
 
 
@@ -62,6 +64,8 @@ class Guard:
             await self._app(scope, _Limited(receive, headers, self._max_body_bytes), answer)
         except ClientGone:
             pass
+        except asyncio.CancelledError:  # the server ends, and waits for nobody any more
+            await self._refuse(overloaded("the server stops: ask another one", _STOPPED_SECONDS), scope, receive, answer)
         except ApiError as error:
             await self._refuse(error, scope, receive, answer)
         except Exception:
