@@ -98,14 +98,16 @@ def test_no_time_runs_while_no_request_is_awaited(small):
         (b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400),
         (HEAD + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\n", 400),
         (HEAD + b"X: " + b"x" * 70_000, 431),
+        (HEAD + b"Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", 400),
     ],
 )
-def test_what_is_no_http_is_refused_in_the_usual_form(small, sent, status):
+def test_what_is_no_http_is_refused_in_the_usual_form(small, caplog, sent, status):
     with raw(small) as (connection,):
         connection.sendall(sent)
         answer = heard(connection)
     assert answer.startswith(b"HTTP/1.1 %d" % status), answer
     assert error_in(answer)["code"] == "invalid_http"
+    assert eventually(lambda: open_in(small) == 0) and "Traceback" not in caplog.text
 
 
 def test_nobody_has_to_send_to_a_client_that_does_not_read(monkeypatch):

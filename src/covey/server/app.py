@@ -11,6 +11,7 @@ from pathlib import Path
 
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
+from fastapi.telemetry import TelemetryConfig
 
 import covey
 from covey.config import ServerConfig
@@ -22,6 +23,8 @@ from covey.server.keys import Keys
 from covey.server.origins import Origins
 from covey.server.service import Service
 
+# FastAPI would tell a collector of requests, were the environment to name one; the operator's own webhook is all that is called from here.
+_SILENT: TelemetryConfig = {"auto_configure": False, "tracing": False, "metrics": False, "logs": False, "operation_spans": False}
 _DESCRIPTION = "Answers from large language models, drafted by small ones. The interface is OpenAI's."
 
 
@@ -38,6 +41,7 @@ def create_app(llm: AsyncLLM, config: ServerConfig, defaults: SamplingParams, ke
         redoc_url=None,
         openapi_url=None,
         redirect_slashes=False,
+        telemetry=_SILENT,
     )
     api.state.service = service
     for part in (chat, completions, about, admin, dashboard):

@@ -19,6 +19,8 @@ from covey.server.errors import ErrorBody
 _REF = "#/components/schemas/{model}"
 _BODIES: dict[str, type[BaseModel]] = {}
 _REFUSED = (400, 401, 403, 404, 408, 413, 415, 431, 500, 503, 504)
+# In OpenAPI 3.1 the schema is that of the whole text; itemSchema, which 3.2 has, is that of each event.
+_EVENT = {"type": "object", "properties": {"data": {"type": "string"}}, "required": ["data"]}
 _KEYS = {"bearer": {"type": "http", "scheme": "bearer"}}
 
 
@@ -34,7 +36,8 @@ def described(body: type[BaseModel] | None, answer: Any, *, streams: bool = Fals
     if answer is not None:
         success["model"] = answer
     if answer is None or streams:
-        success["content"] = {"text/event-stream" if streams else media: {"schema": {"type": "string"}}}
+        told = "text/event-stream" if streams else media
+        success["content"] = {told: {"schema": {"type": "string"}, **({"itemSchema": _EVENT} if told == "text/event-stream" else {})}}
     return {"responses": {200: success, **refusals(*_REFUSED)}, "openapi_extra": extra, "response_model": None}
 
 
