@@ -29,6 +29,7 @@ from serving_clients import SHORT, STREAM_TOKENS, STREAMS, heartbeat, percentile
 
 CLIENTS = Path(__file__).with_name("serving_clients.py")
 LONGEST_CALLBACK_MS = 100
+MEMORY_EVERY = 10.0
 
 
 class Loop:
@@ -95,11 +96,21 @@ class Memory:
     def __init__(self) -> None:
         self._process = psutil.Process()
         self.at: dict[str, float] = {}
+        self.over_time: list[float] = []
         self.threads = 0
 
     def note(self, when: str) -> None:
-        gc.collect()
-        self.at[when] = round(self._process.memory_info().rss / (1 << 20), 1)
+        self.at[when] = self.now
+
+    @property
+    def now(self) -> float:
+        return round(self._process.memory_info().rss / (1 << 20), 1)
+
+    async def watch(self) -> None:
+        """Every so often, until it is cancelled: what grows and grows looks different from what is filled once."""
+        while True:
+            self.over_time.append(self.now)
+            await asyncio.sleep(MEMORY_EVERY)
 
     def new_threads(self) -> int:
         """Since the last call."""
@@ -107,13 +118,19 @@ class Memory:
         before, self.threads = self.threads, self._process.num_threads() - passing
         return self.threads - before
 
-    def result(self) -> dict[str, float]:
-        return {**self.at, "growth_after_warm_up": round(self.at["end"] - self.at["warm"], 1)}
+    def result(self) -> dict[str, Any]:
+        growth, late = round(self.at["end"] - self.at["warm"], 1), self.over_time[len(self.over_time) // 2 :]
+        return {
+            **self.at,
+            "growth_after_warm_up": growth,
+            "growth_in_second_half": round(late[-1] - late[0], 1),
+            "over_time": self.over_time,
+        }
 
 
 async def measured(arguments: argparse.Namespace, server: Any, loop: Loop, asked: Path) -> dict[str, Any]:
     """Serves while the clients ask, and looks at what they leave behind."""
-    memory, beat = Memory(), None
+    memory, beats = Memory(), []
     serving = asyncio.create_task(server.run())
     memory.note("start")
     command = ["--url", "http://{}:{}".format(*server.address), "--model", server.llm.targets[0], "--asked", str(asked)]
@@ -134,12 +151,13 @@ async def measured(arguments: argparse.Namespace, server: Any, loop: Loop, asked
                 await asyncio.wrap_future(each)  # both of its threads are there
             memory.new_threads()
             loop.forget()
-            beat = asyncio.create_task(heartbeat(loop.late))
+            beats = [asyncio.create_task(heartbeat(loop.late)), asyncio.create_task(memory.watch())]
         else:
             phases[name] = phase
-    if await clients.wait() or beat is None:
+    if await clients.wait() or not beats:
         raise SystemExit("the clients failed: see above")
-    beat.cancel()
+    for beat in beats:
+        beat.cancel()
     busy = {**loop.result(), "idle_process_late_ms": json.loads((await idle.communicate(b""))[0])}
     left = {**await left_behind(server), "threads": memory.new_threads()}
     memory.note("end")
@@ -184,7 +202,7 @@ def markdown(found: dict[str, Any]) -> str:
             *lines,
             "",
             f"Left behind: {left}. Memory, MiB: {memory['start']} at the start, {memory['warm']} warm, {memory['end']} at the end:"
-            f" {memory['growth_after_warm_up']:+} since warm.",
+            f" {memory['growth_after_warm_up']:+} since warm, {memory['growth_in_second_half']:+} in the second half.",
             "",
             f"Event loop: longest callback {loop['longest_callback_cpu_ms']} ms of CPU time; late by {late['p99']} ms (p99) and"
             f" {late['max']} ms (most), where a loop of an idle process was late by {idle['p99']} and {idle['max']} ms.",
