@@ -15,6 +15,7 @@ from covey.calibrate import CalibrateSettings, calibrate
 from covey.calibrate.observations import Observations, WatchedDrafter, observe
 from covey.config import EngineConfig
 from covey.drafters import NestedDrafter
+from covey.drafters.expected import expected_acceptance
 from covey.errors import CoveyError
 from covey.model.load import load
 from covey.model.nested import NestedDraft
@@ -88,6 +89,7 @@ def test_calibration_writes_what_the_drafter_then_uses(target, folder):
     assert tried[0]["prediction"]["plan"]["num_tokens"] == 0
     fastest = max(tried, key=lambda each: each["median_over_plain"])
     assert fastest["prediction"]["plan"] == chosen
+    assert expected_acceptance([f"nested:{folder}"], target) == (round(fastest["prediction"]["acceptance"], 4) or None)
     pytest.importorskip("matplotlib", reason="no picture without the extra `train`")
     assert (place / "profile.png").stat().st_size > 1000
 

@@ -26,9 +26,9 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def served(tmp_path, *options: str, **environment: str):
+def served(tmp_path, *options: str, port: int | None = None, **environment: str):
     """The process and its address, once it is ready."""
-    port = free_port()
+    port = port or free_port()
     command = [sys.executable, "-m", "covey", "serve", "--controller", "fixed", "--port", str(port), *options]
     log = (tmp_path / "log").open("w")
     process = subprocess.Popen(command, cwd=tmp_path, stderr=log, env={**os.environ, **environment})
@@ -81,11 +81,23 @@ def test_sigterm_under_load_loses_no_running_request(tmp_path):
 
 
 @pytest.mark.slow
-def test_what_was_killed_serves_again(tmp_path):
+def test_what_was_killed_under_load_serves_again_at_the_same_place(tmp_path):
+    """With what was kept in its cache, which a kill must not leave half written."""
+    port, cache, texts = free_port(), str(tmp_path / "cache"), []
     for _ in range(2):
-        with served(tmp_path, "--target", "toy") as (process, url):
-            assert httpx.post(f"{url}/v1/completions", json={"prompt": "hi", "max_tokens": 2}, timeout=60).status_code == 200
-            process.kill()
+        with served(tmp_path, "--target", "toy", port=port, COVEY_CACHE=cache) as (process, url):
+            answer = httpx.post(f"{url}/v1/completions", json={"prompt": "hi", "max_tokens": 20}, timeout=60)
+            texts.append(answer.raise_for_status().json()["choices"][0]["text"])
+            with contextlib.ExitStack() as streams:
+                body = {**BODY, "model": "toy"}
+                for _ in range(4):
+                    stream = streams.enter_context(httpx.stream("POST", f"{url}/v1/completions", json=body, timeout=60))
+                    lines = stream.iter_lines()
+                    next(lines)
+                process.kill()
+                with pytest.raises(httpx.TransportError):
+                    list(lines)
+    assert texts[0] == texts[1]
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,8 @@ BUSY = {"steps": 100, "step_seconds": 1.0, "plain_seconds": 2.0, "drafted": 300,
 # The rule, seconds that keep it, and what breaks it.
 CASES = [
     ("acceptance", BUSY, {"accepted": 80}),
+    ("acceptance", BUSY | {"level": None, "expected": 0.6}, {"accepted": 80}),  # just started: the profile is all there is
+    ("acceptance", BUSY | {"level": 0.2, "expected": 0.6}, {"accepted": 80}),  # the long run was no better
     ("speedup", BUSY, {"plain_seconds": 0.9}),
     ("repetition", BUSY | {"surest": 0.7}, {"surest": 0.99}),
     ("queue", {}, {"queue_seconds": 31.0}),
@@ -34,7 +36,7 @@ CASES = [
 
 
 def test_there_is_a_case_for_every_rule():
-    assert tuple(rule for rule, _, _ in CASES) == tuple(RULES) == ALERTS
+    assert tuple(dict.fromkeys(rule for rule, _, _ in CASES)) == tuple(RULES) == ALERTS
 
 
 @pytest.mark.parametrize(("rule", "kept", "broken"), CASES)
@@ -108,23 +110,25 @@ def test_settings_that_cannot_be_are_refused(options, message):
 
 def test_activity_counts_what_rounds_say():
     activity = Activity({"running": lambda: 3})
-    activity.observe(round_of(accepted=2, votes=(("a",), ("a", "b"), ("b",)), members=(Contribution("a", 0.5),)), None)
+    members = (Contribution("a", 0.5, 2.0), Contribution("b", 0.4, 0.1))
+    activity.observe(round_of(accepted=2, votes=(("a",), ("a", "b"), ("b",)), members=members), None)
     activity.observe(round_of(drafted=(), accepted=0, tokens=(9,)), Step(5, 0.1, 0.2, 0.1, 0.8))
     second = activity.take()
     assert (second.tokens, second.drafts, second.drafted, second.accepted) == (5, 1, 3, 2)
     assert second.lengths == {3: 1, 0: 1} and second.running == 3
-    shares = {name: (share.drafted, share.accepted, share.hit_rate) for name, share in second.drafters.items()}
-    assert shares == {"a": (2, 2, 0.5), "b": (2, 1, None)}
+    shares = {name: (share.drafted, share.accepted, share.hit_rate, share.weight) for name, share in second.drafters.items()}
+    assert shares == {"a": (2, 2, 0.5, 2.0), "b": (2, 1, 0.4, 0.1)}
     assert (second.steps, second.plain_seconds, second.draft_seconds) == (1, 0.8, 0.1)
     assert activity.take().tokens == 0
 
 
 def test_activity_knows_the_long_run_and_the_surest_completion():
-    activity = Activity({})
+    activity = Activity({}, expected=0.4)
     for number in range(700):
         activity.observe(round_of(sequence_id=number % 2, accepted=3 * (number % 2)), None)
     second = activity.take()
     assert second.level == pytest.approx(0.5, abs=0.01) and second.surest == pytest.approx(1.0)
+    assert second.expected == 0.4
     activity.observe(round_of(sequence_id=1, finish_reason="length"), None)
     assert activity.take().surest == pytest.approx(0.0)
 

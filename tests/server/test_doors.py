@@ -115,6 +115,13 @@ def test_the_log_holds_prompts_only_where_that_is_wanted(caplog, log_prompts):
     assert any(r"/v1/models/a\nb" in line for line in covey) and not any("\n" in line for line in covey)
 
 
+def test_no_collector_of_telemetry_is_told_of_requests(monkeypatch):
+    monkeypatch.setenv("FASTAPI_OTEL_AUTO_CONFIGURE", "true")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
+    with running() as server:
+        assert not server.server.app._telemetry["auto_configure"] and not server.server.app._native_telemetry.enabled()
+
+
 def test_keys_come_from_a_file_and_from_the_environment(tmp_path, monkeypatch):
     place = tmp_path / "keys"
     place.write_text(f"# ours\nfirst {KEY}\n\n{OTHER}  # no name\n")

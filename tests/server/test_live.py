@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 
 import pytest
 
+from covey.server import live
 from covey.server.keys import Keys
 from tests.server.running import KEY, OTHER, eventually, running
 
@@ -57,7 +59,18 @@ def test_it_takes_a_key(guarded):
 
 def test_a_follower_that_leaves_is_counted_out(guarded):
     snapshots(guarded, KEY, bool)
-    assert eventually(lambda: guarded.service.live._followers == 0)
+    assert eventually(lambda: guarded.service.live._followers.total() == 0)
+
+
+def test_one_key_cannot_take_every_followers_place(guarded):
+    theirs = {"authorization": f"Bearer {KEY}"}
+    with contextlib.ExitStack() as following, guarded.http(headers=theirs) as http:
+        for _ in range(live._MOST_OF_ONE):
+            assert following.enter_context(http.stream("GET", "/live")).status_code == 200
+        refused = http.get("/live")
+        assert (refused.status_code, "retry-after" in refused.headers) == (503, True)
+        assert snapshots(guarded, OTHER, bool)
+    assert eventually(lambda: guarded.service.live._followers.total() == 0)
 
 
 def test_followers_are_let_go_when_the_server_drains():

@@ -168,7 +168,7 @@ def test_draining_ends_what_runs_and_what_waits_and_takes_nothing_more(paced):
     assert not paced.thread.is_alive()
 
 
-def test_draining_twice_cuts_off_what_runs(paced):
+def test_draining_twice_cuts_off_what_runs(paced, caplog):
     with concurrent.futures.ThreadPoolExecutor(1) as pool, paced.http() as http:
         taken = pool.submit(http.post, CHAT, json=LONG)
         assert eventually(lambda: paced.service.gates["toy"].running == 1)
@@ -180,6 +180,7 @@ def test_draining_twice_cuts_off_what_runs(paced):
         assert not paced.thread.is_alive()
         with pytest.raises(httpx.HTTPError):
             taken.result().raise_for_status()
+    assert "Traceback" not in caplog.text and "Exception in ASGI" not in caplog.text
 
 
 def test_an_engine_that_is_stuck_is_not_ready_until_it_gets_on():

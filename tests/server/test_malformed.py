@@ -2,79 +2,57 @@
 
 from __future__ import annotations
 
-import json
+from collections import Counter
 
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
+from covey import SamplingParams
+from covey.config import ServerConfig
 from covey.server.keys import Keys
-from covey.server.schemas import ChatRequest, CompletionRequest
+from tests.server.malformed import RIGHT, USER, requests
 from tests.server.running import eventually, running
 
 ADMIN = "key-of-the-administrator"
 FEW, MANY = 200, 10_000
-PATHS = {"/v1/chat/completions": ChatRequest, "/v1/completions": CompletionRequest}
-VALID = {"model": "toy", "messages": [{"role": "user", "content": "hi"}], "prompt": "hi", "max_tokens": 2}
-
-numbers = st.integers() | st.floats(allow_nan=True) | st.sampled_from([0, -1, 1, 2, 0.5, 2**31, 2**63, 2**64, 1e308, -1e308])
-leaves = st.none() | st.booleans() | numbers | st.text(max_size=12) | st.sampled_from(["toy", "user", "text", "auto", "<end>", "\ud800"])
-values = st.recursive(
-    leaves, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=6), inner, max_size=4), max_leaves=8
-)
-
-
-@st.composite
-def nearly(draw, path):
-    """A valid body in which some fields hold anything."""
-    fields = list(PATHS[path].model_fields)
-    body = {name: value for name, value in VALID.items() if name in fields}
-    changed = draw(st.lists(st.sampled_from(fields), max_size=3))
-    body |= {name: draw(values) for name in changed}
-    body |= draw(st.dictionaries(st.text(max_size=8), values, max_size=1))
-    body["max_tokens"] = body["max_tokens"] if draw(st.booleans()) else 2
-    return json.dumps(body).encode()
-
-
-@st.composite
-def broken(draw, path):
-    """Bytes that were JSON once."""
-    raw = bytearray(draw(nearly(path)))
-    for at in draw(st.lists(st.integers(0, len(raw) - 1), min_size=1, max_size=4)):
-        raw[at] = draw(st.integers(0, 255))
-    return bytes(raw[: draw(st.integers(0, len(raw)))])
-
-
-requests = st.sampled_from(sorted(PATHS)).flatmap(
-    lambda path: st.tuples(st.just(path), nearly(path) | broken(path) | st.binary(max_size=40))
-)
 
 
 @pytest.fixture(scope="module")
 def brief():
-    """A server whose requests are short: what is not malformed is answered."""
-    from covey.config import ServerConfig
-
-    with running(config=ServerConfig(port=0, request_seconds=20), keys=Keys({}, ADMIN)) as found, found.http() as http:
+    """A server whose answers are short: what is not malformed is answered."""
+    headers = {"authorization": f"Bearer {ADMIN}"}  # which only /admin/ asks for
+    options = {"keys": Keys({}, ADMIN), "defaults": SamplingParams(max_tokens=4), "max_model_len": 512}
+    with running(config=ServerConfig(port=0), **options) as found, found.http(headers=headers) as http:
         yield found, http
 
 
 def survives(brief, count: int) -> None:
     server, http = brief
+    seen: Counter[int] = Counter()
 
     @settings(max_examples=count, deadline=None, suppress_health_check=list(HealthCheck), database=None)
     @given(requests)
     def check(request):
-        path, content = request
-        answer = http.post(path, content=content, headers={"content-type": "application/json"})
+        method, path, content = request
+        answer = http.request(method, path, content=content, headers={"content-type": "application/json"})
         assert answer.status_code in (200, 400, 404), answer.text
         if answer.status_code != 200:
             assert set(answer.json()["error"]) == {"message", "type", "param", "code"}
+        seen[answer.status_code] += 1
 
     check()
-    assert server.openai().chat.completions.create(model="toy", messages=VALID["messages"], max_tokens=3).usage.completion_tokens
+    assert seen.total() >= count and min(seen[200], seen[400]) > count / 20, seen
+    assert server.openai().chat.completions.create(model="toy", messages=[USER], max_tokens=3).usage.completion_tokens
     assert eventually(server.at_rest)
+
+
+@pytest.mark.parametrize(("method", "path"), sorted(RIGHT))
+def test_what_bodies_are_broken_from_is_right(brief, method, path):
+    """But for members, where there are none to choose from."""
+    answers = [brief[1].request(method, path, json=body) for body in RIGHT[method, path]]
+    wrong = [answer.json()["error"]["param"] for answer in answers if answer.status_code != 200]
+    assert wrong == (["members"] if path.startswith("/admin") else [])
 
 
 def test_malformed_bodies_are_answered(brief):

@@ -135,7 +135,7 @@ def test_the_dashboard_loads_and_draws_only_what_is_exported(after):
         declared | {f"{name}_bucket" for name in declared} | {f"{name}_sum" for name in declared} | {f"{name}_count" for name in declared}
     )
     queries = [target["expr"] for panel in board["panels"] for target in panel.get("targets", [])]
-    named = {name for query in queries for name in re.findall(r"covey:\w+|process_\w+", query)}
+    named = set(re.findall(r"covey:\w+|process_\w+", json.dumps(board)))  # of variables and annotations, too
     assert queries and named <= exported, named - exported
     assert len({panel["id"] for panel in board["panels"]}) == len(board["panels"])
     assert {"title", "uid", "schemaVersion", "templating", "time"} <= board.keys()

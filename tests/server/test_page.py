@@ -115,9 +115,11 @@ def test_values_move_with_the_load(page):
     until(page, "document.getElementById('requests').textContent.includes('birds')")
     until(page, "document.getElementById('labels').textContent.includes('birds')")
     until(page, "document.querySelectorAll('#chart-acceptance .legend li').length > 0")
-    until(page, "document.querySelectorAll('#chart-members .legend li').length === 2")
-    legend = "".join(page.locator("#chart-members .legend li").all_text_contents())
-    assert "one" in legend and "other" in legend
+    for chart in ("members", "weights"):
+        until(page, f"document.querySelectorAll('#chart-{chart} .legend li').length === 2")
+        until(page, f"/[0-9]/.test(document.querySelector('#chart-{chart} .legend li b').textContent)")
+        legend = "".join(page.locator(f"#chart-{chart} .legend li").all_text_contents())
+        assert "one" in legend and "other" in legend
 
 
 def test_the_playground_streams_an_answer_with_the_colours_of_its_drafters(page, paced):

@@ -10,6 +10,9 @@ import pytest
 CHAT, TEXT = "/v1/chat/completions", "/v1/completions"
 BODY = {CHAT: {"model": "toy", "messages": [{"role": "user", "content": "hi"}]}, TEXT: {"model": "toy", "prompt": "hi"}}
 
+CALLED = {"id": "a", "type": "function", "function": {"name": "f", "arguments": json.dumps({"a": "a" * 200_000})}}
+DESCRIBED = {"type": "function", "function": {"name": "f", "description": "a" * 200_000}}
+
 # Path, what is sent beside the body above, the field that is named, and what the message says.
 REFUSED = [
     (TEXT, {"echo": True}, "echo", "does not support it"),
@@ -28,6 +31,8 @@ REFUSED = [
     (TEXT, {"prompt": [1] * 5000}, "prompt", "must leave room for one more"),
     (TEXT, {"prompt": "a" * 200_000}, "prompt", "must leave room for one more"),
     (TEXT, {"prompt": "a" * 5000}, "prompt", "must leave room for one more"),
+    (CHAT, {"messages": [{"role": "assistant", "tool_calls": [CALLED]}]}, "messages", "characters: max_model_len"),
+    (CHAT, {"tools": [DESCRIBED]}, "messages", "characters: max_model_len"),
     (CHAT, {"functions": []}, "functions", "does not support it"),
     (CHAT, {"audio": {}}, "audio", "does not support it"),
     (CHAT, {"response_format": {"type": "xml"}}, "response_format.type", "must be text, json_object or json_schema"),

@@ -27,6 +27,37 @@ MISTRAL = """{%- if tools %}[AVAILABLE_TOOLS] {{ tools | tojson }}[/AVAILABLE_TO
 {%- elif m.role == "tool" %}[TOOL_RESULTS] {"content": {{ m.content }}, "call_id": "{{ m.tool_call_id }}"}[/TOOL_RESULTS]
 {%- else %}[INST] {{ m.content }}[/INST]{% endif %}{% endfor %}"""
 
+# As Qwen 2.5's: a system turn of its own where there is none, results together in one turn of the user's, and nothing at all for
+# roles that it does not know.
+CHATML = r"""
+{%- macro turn(role, text) %}{{ "<|im_start|>" ~ role ~ "\n" ~ text ~ "<|im_end|>\n" }}{% endmacro -%}
+{%- set begins = messages[0].role == "system" -%}
+{%- set told = messages[0].content if begins else "You are a bird." -%}
+{%- if tools -%}
+{%- set listed -%}
+{{ "\n\n# Tools\n\n<tools>" }}{% for tool in tools %}{{ "\n" ~ (tool | tojson) }}{% endfor %}{{ "\n</tools>\n\nCall one so:\n" -}}
+{{ '<tool_call>\n{"name": <function-name>, "arguments": <args-json-object>}\n</tool_call>' }}
+{%- endset -%}
+{%- set told = told ~ listed -%}
+{%- endif -%}
+{{ turn("system", told) }}
+{%- for m in (messages[1:] if begins else messages) -%}
+{%- if m.role == "tool" -%}
+{%- if loop.first or loop.previtem.role != "tool" %}{{ "<|im_start|>user" }}{% endif -%}
+{{ "\n<tool_response>\n" ~ m.content ~ "\n</tool_response>" }}
+{%- if loop.last or loop.nextitem.role != "tool" %}{{ "<|im_end|>\n" }}{% endif -%}
+{%- elif m.tool_calls -%}
+{{ "<|im_start|>assistant" }}{% if m.content %}{{ "\n" ~ m.content }}{% endif -%}
+{%- for call in m.tool_calls -%}
+{{ '\n<tool_call>\n{"name": "' ~ call.function.name ~ '", "arguments": ' ~ (call.function.arguments | tojson) ~ "}\n</tool_call>" }}
+{%- endfor -%}
+{{ "<|im_end|>\n" }}
+{%- elif m.role in ("user", "assistant", "system") -%}
+{{ turn(m.role, m.content) }}
+{%- endif -%}
+{%- endfor -%}
+{{ "<|im_start|>assistant\n" }}"""
+
 CODER = "{% for m in messages %}<tool_call><function=NAME><parameter=KEY>{{ m.content }}{% endfor %}"
 PLAIN = "{% for m in messages %}<s>{{ m.role }}: {{ m.content }}</s>{% endfor %}<s>assistant: "
 

@@ -20,6 +20,7 @@ from covey.calibrate.picture import draw
 from covey.calibrate.runs import Bench, measure_costs
 from covey.calibrate.search import Costs, Plan, Prediction, Replay, contenders, search
 from covey.config import EngineConfig
+from covey.drafters.expected import expect
 from covey.errors import CoveyError
 from covey.llm import LLM
 from covey.model.nested import Calibration, add_calibration
@@ -107,6 +108,8 @@ def calibrate(settings: CalibrateSettings, report: Callable[[str, float | None],
     chosen = max(tried, key=lambda each: median(each.over_plain))
     plan = chosen.prediction.plan
     add_calibration(settings.draft, target, Calibration(plan.thresholds, plan.num_tokens, weights))
+    if chosen.prediction.acceptance > 0:
+        expect(settings.draft, target, chosen.prediction.acceptance, provenance.command())
     profile = _profile(settings, target, exits, seen.of_texts(tried_on), weights, costs, found, tried, plan)
     settings.folder.mkdir(parents=True, exist_ok=True)
     (settings.folder / PROFILE).write_text(json.dumps(profile, indent=1) + "\n", "utf-8")

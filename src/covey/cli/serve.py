@@ -11,6 +11,7 @@ import sys
 
 from covey.cli import startup
 from covey.config import Settings, secrets
+from covey.config.environment import cache_dir
 from covey.errors import CoveyError
 
 
@@ -29,7 +30,7 @@ def serve(*, settings: Settings) -> None:
     llm = startup.open_async(settings, quiet=True, targets=targets)
     _log_to_stderr()
     try:
-        server = Server(llm, settings.server, settings.sampling, keys)
+        server = Server(llm, settings.server, settings.sampling, keys, state=cache_dir() / "levels")
     except CoveyError:
         llm.close()
         raise

@@ -120,13 +120,18 @@ class ServerConfig:
     allowed_origins: list[str] | None = _option(
         None, "names", "other web pages' origins that may send requests, as https://example.org; unset allows none", optional=True
     )
+    max_connections: int = _option(
+        512, "int", "most connections; further ones are answered 503, but for health and metrics", low=1, high=1 << 16
+    )
     queue_size: int = _option(64, "int", "most requests of one API key that wait; further ones are answered 503", low=0, high=1 << 20)
     max_n: int = _option(16, "int", "most completions of one request", low=1, high=128)
     max_prompts: int = _option(32, "int", "most prompts of one request to /v1/completions", low=1, high=4096)
     max_body_bytes: int = _option(4 << 20, "int", "largest request body, in bytes", low=1024, high=1 << 30)
     max_header_bytes: int = _option(16 << 10, "int", "largest request line and headers together, in bytes", low=1024, high=1 << 20)
     request_seconds: float = _option(600.0, "float", "a request is ended after so many seconds, waiting included", low=0.1, high=1e6)
-    body_seconds: float = _option(30.0, "float", "a request's body must have come after so many seconds", low=0.1, high=1e6)
+    body_seconds: float = _option(
+        30.0, "float", "a request's headers, and then its body, must have come after so many seconds", low=0.1, high=1e6
+    )
     drain_seconds: float = _option(300.0, "float", "after SIGTERM, running requests are given so many seconds to end", low=0.0, high=1e6)
     watchdog_seconds: float = _option(
         120.0, "float", "not ready when the engine has work and has made no step for so many seconds", low=0.1, high=1e6
@@ -138,7 +143,11 @@ class ServerConfig:
         30.0, "float", "a rule must have been broken for so many seconds to alert, and kept for as long to clear", low=0.0, high=1e5
     )
     alert_acceptance: float = _option(
-        0.5, "float", "alert when acceptance of the last minute is under this share of what it was in the long run", low=0.0, high=1.0
+        0.5,
+        "float",
+        "alert when a minute's acceptance is under this share of the drafters' profile or of the long run",
+        low=0.0,
+        high=1.0,
     )
     alert_speedup: float = _option(
         0.95, "float", "alert when drafting makes the last minute slower than this times plain decoding, by estimate", low=0.0, high=10.0

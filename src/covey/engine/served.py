@@ -46,11 +46,12 @@ def kind_of_work(prompt: Prompt, params: SamplingParams) -> str:
 
 
 class Served:
-    """A target under the name that requests call it by."""
+    """A target under the name that requests call it by. drafters_asked_for: names as in `nested:FOLDER`; empty where one had none."""
 
     def __init__(self, name: str, pipeline: Pipeline, max_model_len: int, config: EngineConfig) -> None:
         self.name, self.target, self.drafter, self.max_model_len = name, pipeline.target, pipeline.drafter, max_model_len
         self.tokenizer = self.target.tokenizer
+        self.drafters_asked_for: tuple[str, ...] = ()
         self.grammars = Grammars(self.tokenizer, self.target.vocab_size, self.target.end_ids)
         ended = WarmRows(pipeline) if config.prefix_reuse and hasattr(self.target, "inherit") else ColdRows(pipeline)
         self.engine = Engine(pipeline, FixedLength(0), config.max_num_seqs, config.prefill_chunk, ended)

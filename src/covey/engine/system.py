@@ -126,6 +126,12 @@ class System:
             self._made[name] = make_drafter(name, dtype=config.dtype, device=config.device, compiled=config.compile)
         return self._made[name]
 
+    def _asked_for(self, drafter: Drafter | None) -> tuple[str, ...]:
+        """The names that a drafter's members were made by; empty where one was handed over as an object."""
+        members = [] if drafter is None else _members(drafter)
+        names = tuple(name for name, made in self._made.items() if any(made is each for each in members))
+        return names if len(names) == len(members) else ()
+
     def _plan(self) -> MemoryPlan:
         """Every target's caches hold as many tokens as any other's; what a drafter keeps, it keeps for all that it serves."""
         per_token = {name: target.bytes_per_token for name, target in self.targets.items()}
@@ -142,6 +148,7 @@ class System:
         if drafter is not None:
             drafter.bind(self._host(name))
         served = Served(name, self._pipeline(target, drafter), self._lengths[name], self.config)
+        served.drafters_asked_for = self._asked_for(drafter)
         if drafter is not None:
             longest = self.config.num_speculative_tokens
             served.engine.controller = make_controller(self.config.controller, longest, self._costs(served, drafter))

@@ -80,7 +80,7 @@ class Tokenizer:
         if described or calls_tools(messages):
             format_of(self.chat_template(bool(described)), self.name)
         try:
-            given = [for_template(messages), described]
+            given = [for_template(messages, self.chat_template(bool(described))), described]
             hidden = self._literals.hide(given)
             shown: Any
             told: Any

@@ -94,5 +94,6 @@ async def metrics(request: Request) -> Response:
 async def happening(request: Request) -> Response:
     """What happens, once a second, as server-sent events, the last minutes' at once. Requests and labels are those of the key that asks."""
     asked = asked_of(request)
-    asked.service.live.enter()
-    return EventStream(asked.service.live.follow(asked.caller), asked.service.live.leave, seconds=None)
+    live, caller = asked.service.live, asked.caller
+    live.enter(caller)
+    return EventStream(live.follow(caller), lambda: live.leave(caller), seconds=None)

@@ -7,8 +7,11 @@ The one place that knows all the parts of the server; knows nothing of ports, si
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
+from fastapi.telemetry import TelemetryConfig
 
 import covey
 from covey.config import ServerConfig
@@ -20,12 +23,15 @@ from covey.server.keys import Keys
 from covey.server.origins import Origins
 from covey.server.service import Service
 
+# FastAPI would tell a collector of requests, were the environment to name one; the operator's own webhook is all that is called from here.
+_SILENT: TelemetryConfig = {"auto_configure": False, "tracing": False, "metrics": False, "logs": False, "operation_spans": False}
 _DESCRIPTION = "Answers from large language models, drafted by small ones. The interface is OpenAI's."
 
 
-def create_app(llm: AsyncLLM, config: ServerConfig, defaults: SamplingParams, keys: Keys) -> FastAPI:
-    """An ASGI application. Made within the event loop that serves it. `app.state.service.close()` ends it; llm stays open."""
-    service = Service(llm, config, defaults, keys)
+def create_app(llm: AsyncLLM, config: ServerConfig, defaults: SamplingParams, keys: Keys, state: Path | None = None) -> FastAPI:
+    """An ASGI application. Made within the event loop that serves it. `app.state.service.close()` ends it; llm stays open. state: see
+    Service."""
+    service = Service(llm, config, defaults, keys, state)
     # No pages of documentation: they load scripts from elsewhere.
     api = FastAPI(
         title="covey",
@@ -35,6 +41,7 @@ def create_app(llm: AsyncLLM, config: ServerConfig, defaults: SamplingParams, ke
         redoc_url=None,
         openapi_url=None,
         redirect_slashes=False,
+        telemetry=_SILENT,
     )
     api.state.service = service
     for part in (chat, completions, about, admin, dashboard):

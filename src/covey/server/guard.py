@@ -8,6 +8,7 @@ because Starlette's base class would stand between an endpoint and the news that
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 import secrets
@@ -16,7 +17,8 @@ import time
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from covey.server.errors import ApiError, ClientGone
+from covey.server.connections import CROWDED, crowded
+from covey.server.errors import ApiError, ClientGone, overloaded
 from covey.server.keys import Caller, Keys
 from covey.server.metrics import Metrics
 from covey.server.origins import Origins
@@ -26,8 +28,10 @@ log = logging.getLogger("covey.server")
 OPEN_PATHS = frozenset({"/health/live", "/health/ready", "/"})  # a probe has no key, and who opens a page cannot send one
 PAGE_PATHS = "/page/"
 ADMIN_PATHS = "/admin/"
+ALWAYS_ANSWERED = frozenset({"/health/live", "/health/ready", "/metrics"})  # also where there are too many connections
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
 _NOBODY = Caller("-")
+_STOPPED_SECONDS = 10
 _CLIENT_LEFT = 499  # in the log and in metrics; nobody reads the answer
 
 
@@ -53,11 +57,15 @@ class Guard:
         state["request_id"], state["caller"] = answer.request_id, _NOBODY
         began = time.perf_counter()
         try:
+            if CROWDED in state and scope["path"] not in ALWAYS_ANSWERED:
+                raise crowded(state[CROWDED])
             self._measure(scope, headers)
             state["caller"] = self._admit(scope["path"], headers)
             await self._app(scope, _Limited(receive, headers, self._max_body_bytes), answer)
         except ClientGone:
             pass
+        except asyncio.CancelledError:  # the server ends, and waits for nobody any more
+            await self._refuse(overloaded("the server stops: ask another one", _STOPPED_SECONDS), scope, receive, answer)
         except ApiError as error:
             await self._refuse(error, scope, receive, answer)
         except Exception:

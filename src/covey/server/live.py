@@ -2,7 +2,8 @@
 
 One task in the event loop takes every target's Second, holds the alert rules against the last minute, and wakes whoever follows.
 
-    live = Live(activities, alerts, callers, lifecycle); asyncio.create_task(live.run()); live.enter(); live.follow(caller); live.leave()
+    live = Live(activities, alerts, callers, lifecycle); asyncio.create_task(live.run())
+    live.enter(caller); live.follow(caller); live.leave(caller)
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
@@ -25,7 +26,7 @@ log = logging.getLogger("covey.server")
 
 _KEPT = 300
 _MINUTE = 60
-_MOST_FOLLOWERS = 64
+_MOST_FOLLOWERS, _MOST_OF_ONE = 64, 16  # in all, and of one caller
 
 
 class Live:
@@ -38,7 +39,7 @@ class Live:
         self._seconds: dict[str, deque[Second]] = {target: deque(maxlen=_MINUTE) for target in activities}
         self._kept: deque[dict[str, Any]] = deque(maxlen=_KEPT)
         self._came = asyncio.Event()
-        self._followers = 0
+        self._followers: Counter[str] = Counter()
 
     async def run(self) -> None:
         """Until it is cancelled."""
@@ -74,11 +75,12 @@ class Live:
                 return
             await self._came.wait()
 
-    def enter(self) -> None:
-        """One more follows. Raises ApiError 503 when many do already."""
-        if self._followers >= _MOST_FOLLOWERS:
-            raise overloaded(f"{self._followers} clients follow already: close some", 10)
-        self._followers += 1
+    def enter(self, caller: Caller) -> None:
+        """One more follows. Raises ApiError 503 when many do already, of this caller or in all."""
+        own, every = self._followers[caller.name], self._followers.total()
+        if own >= _MOST_OF_ONE or every >= _MOST_FOLLOWERS:
+            raise overloaded(f"{every} clients follow already, {own} of them with this key: close some", 10)
+        self._followers[caller.name] += 1
 
-    def leave(self) -> None:
-        self._followers -= 1
+    def leave(self, caller: Caller) -> None:
+        self._followers[caller.name] -= 1

@@ -43,7 +43,7 @@ async def encoded(service: Service, target: str, prompts: Sequence[Prompt], fiel
 
 def _encode(service: Service, target: str, prompt: Prompt, field: str, tools: Sequence[Tool]) -> list[int]:
     limit = service.llm.served(target).max_model_len
-    if (characters := _characters(prompt)) > limit * _CHARACTERS_A_TOKEN:
+    if (characters := _characters(prompt) + sum(len(str(tool)) for tool in tools)) > limit * _CHARACTERS_A_TOKEN:
         raise _too_long(field, f"{characters} characters", limit)
     if isinstance(prompt, list) and len(prompt) >= limit and isinstance(prompt[0], int):
         raise _too_long(field, f"{len(prompt)} tokens", limit)
@@ -60,6 +60,7 @@ def _too_long(field: str, size: str, limit: int) -> ApiError:
 
 
 def _characters(prompt: Prompt) -> int:
+    """Of all that a template may write, calls and names, too."""
     if isinstance(prompt, str):
         return len(prompt)
-    return sum(len(each["content"] or "") for each in prompt if isinstance(each, dict))
+    return sum(len(str(value)) for each in prompt if isinstance(each, dict) for value in each.values() if value is not None)

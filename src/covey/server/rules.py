@@ -44,11 +44,13 @@ class Rule:
 
 
 def _acceptance(seconds: Seconds, limits: ServerConfig) -> Reading | None:
-    drafted, level = sum(each.drafted for each in seconds), seconds[-1].level
-    if drafted < _LEAST_DRAFTED or level is None:
+    drafted, last = sum(each.drafted for each in seconds), seconds[-1]
+    usual = [(share, when) for share, when in ((last.level, "in the long run"), (last.expected, "by its profile")) if share is not None]
+    if drafted < _LEAST_DRAFTED or not usual:
         return None
     share = sum(each.accepted for each in seconds) / drafted
-    says = f"{share:.0%} of drafted tokens were accepted lately, {level:.0%} in the long run: draft, target or requests have changed"
+    level, when = max(usual)
+    says = f"{share:.0%} of drafted tokens were accepted lately, {level:.0%} {when}: draft, target or requests have changed"
     return Reading(share, limits.alert_acceptance * level, says, falling=True)
 
 

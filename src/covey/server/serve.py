@@ -12,6 +12,7 @@ import gc
 import logging
 import signal
 import socket
+from pathlib import Path
 from types import FrameType
 
 import uvicorn
@@ -20,6 +21,7 @@ from covey.config import ConfigError, ServerConfig
 from covey.llm import AsyncLLM
 from covey.sampling_params import SamplingParams
 from covey.server.app import create_app
+from covey.server.connections import connections
 from covey.server.keys import Keys
 from covey.server.lifecycle import Lifecycle
 from covey.server.origins import is_loopback
@@ -35,12 +37,13 @@ _OPEN = (
 
 
 class Server:
-    """One server, listening from the beginning. llm is closed when it ends. Raises ConfigError for an address that cannot be had."""
+    """One server, listening from the beginning. llm is closed when it ends. state: see Service. Raises ConfigError for an address that
+    cannot be had."""
 
-    def __init__(self, llm: AsyncLLM, config: ServerConfig, defaults: SamplingParams, keys: Keys) -> None:
+    def __init__(self, llm: AsyncLLM, config: ServerConfig, defaults: SamplingParams, keys: Keys, state: Path | None = None) -> None:
         self.llm, self.config, self.keys = llm, config, keys
         self._socket = _listen(config)
-        self.app = create_app(llm, config, defaults, keys)
+        self.app = create_app(llm, config, defaults, keys, state)
         self.service: Service = self.app.state.service
         self._uvicorn = _Draining(self._settings(), self.service.lifecycle, config.drain_seconds)
 
@@ -55,11 +58,12 @@ class Server:
         self._tell()
         gc.collect()
         gc.freeze()  # what lives as long as the server: looking through it now and then would stop everything for a tenth of a second
-        watching = asyncio.create_task(self.service.live.run())
+        working = [asyncio.create_task(self.service.live.run()), asyncio.create_task(self.service.keep())]
         try:
             await self._uvicorn.serve(sockets=[self._socket])
         finally:
-            watching.cancel()
+            for each in working:
+                each.cancel()
             self._socket.close()
             self.service.close()
             self.llm.close()
@@ -71,7 +75,7 @@ class Server:
     def _settings(self) -> uvicorn.Config:
         return uvicorn.Config(
             self.app,
-            http="h11",  # the one whose limit of header bytes can be set
+            http=connections(self.config, self.service.metrics.answered),  # on h11, whose limit of header bytes can be set
             ws="none",
             lifespan="off",
             log_config=None,

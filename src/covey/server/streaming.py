@@ -69,8 +69,11 @@ class EventStream(Response):
         except ApiError as error:
             if not self._started:
                 raise
-            async with asyncio.timeout(_LAST_WORD):  # too late for a status: clients look for an error in the stream
-                await self._write(send, _event(error.body), more=False)
+            try:
+                async with asyncio.timeout(_LAST_WORD):  # too late for a status: clients look for an error in the stream
+                    await self._write(send, _event(error.body), more=False)
+            except TimeoutError:  # nobody reads
+                raise ClientGone from None
 
     async def _write(self, send: Send, data: bytes, more: bool = True) -> None:
         if not self._started:

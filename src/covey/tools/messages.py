@@ -2,7 +2,7 @@
 
 Knows nothing of templates themselves.
 
-    check_messages(messages); rendered = for_template(messages)
+    check_messages(messages); rendered = for_template(messages, template)
 """
 
 from __future__ import annotations
@@ -61,13 +61,19 @@ def _arguments(given: Any, where: str) -> dict[str, Any]:
 
 
 def calls_tools(messages: list[Message]) -> bool:
-    """Whether a call was made in this conversation."""
-    return any(message.get("tool_calls") for message in messages)
+    """Whether a call was made in this conversation, or one was answered."""
+    return any(message.get("tool_calls") or message["role"] == "tool" for message in messages)
 
 
-def for_template(messages: list[Message]) -> list[Message]:
-    """Checked messages with the arguments of calls as objects, and text, perhaps none, everywhere."""
-    return [_rendered(message) for message in messages]
+def for_template(messages: list[Message], template: str = "") -> list[Message]:
+    """Checked messages with the arguments of calls as objects, and text, perhaps none, everywhere.
+
+    A developer is a system to templates that do not know the word: most would leave such a message out without one of their own.
+    """
+    rendered = [_rendered(message) for message in messages]
+    if "developer" in template:
+        return rendered
+    return [{**message, "role": "system"} if message["role"] == "developer" else message for message in rendered]
 
 
 def _rendered(message: Message) -> Message:

@@ -67,9 +67,17 @@ class Figures {
   }
 
   recordsOf(name) {
+    return this.meanOf(name, "hit_rate");
+  }
+
+  weightsOf(name) {
+    return this.meanOf(name, "weight");
+  }
+
+  meanOf(name, field) {
     return this.trailing(FEW, (part) => {
-      const known = part.map((each) => each.drafters[name]?.hit_rate).filter((rate) => rate != null);
-      return ratio(sum(known, (rate) => rate), known.length);
+      const known = part.map((each) => each.drafters[name]?.[field]).filter((value) => value != null);
+      return ratio(sum(known, (value) => value), known.length);
     });
   }
 

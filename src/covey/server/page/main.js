@@ -14,6 +14,7 @@ const charts = {
   rate: new LineChart(by("chart-rate"), { format: rate, ticks: (value) => number(value) }),
   acceptance: new LineChart(by("chart-acceptance"), { format: percent, top: 1 }),
   members: new LineChart(by("chart-members"), { format: percent, top: 1 }),
+  weights: new LineChart(by("chart-weights"), { format: (value) => number(value, 2), ticks: (value) => number(value, 1) }),
   queue: new LineChart(by("chart-queue"), { format: (value) => number(value), whole: true }),
 };
 const picked = () => by("model").value;
@@ -47,8 +48,11 @@ function draw(figures) {
   ]);
   charts.acceptance.show(times, figures.drafters().map((name) => line(name, figures.acceptanceOf(name))));
   const members = figures.members();
-  by("members-card").hidden = !members.length;
-  if (members.length) charts.members.show(times, members.map((name) => line(name, figures.recordsOf(name))));
+  by("members-card").hidden = by("weights-card").hidden = !members.length;
+  if (members.length) {
+    charts.members.show(times, members.map((name) => line(name, figures.recordsOf(name))));
+    charts.weights.show(times, members.map((name) => line(name, figures.weightsOf(name))));
+  }
   charts.queue.show(times, [
     { name: "running", colour: "--accent", values: figures.seconds.map((each) => each.running) },
     { name: "waiting", colour: "--d1", values: figures.seconds.map((each) => each.waiting) },

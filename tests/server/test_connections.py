@@ -1,0 +1,121 @@
+"""Connections: their number is bounded, and none waits for ever for a request; probes are answered all the same."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+
+import pytest
+
+from covey.config import ServerConfig
+from covey.server import connections
+from tests.server.running import Running, eventually, running
+
+HEAD = b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\n"
+
+
+@contextlib.contextmanager
+def raw(server: Running, count: int = 1):
+    """Connections that have said nothing yet."""
+    with contextlib.ExitStack() as stack:
+        made = [stack.enter_context(socket.create_connection(server.server.address, timeout=20)) for _ in range(count)]
+        yield made
+
+
+def heard(connection: socket.socket) -> bytes:
+    """All that comes, until the other side closes."""
+    parts = []
+    with contextlib.suppress(ConnectionResetError):
+        while part := connection.recv(4096):
+            parts.append(part)
+    return b"".join(parts)
+
+
+def error_in(answer: bytes) -> dict:
+    return json.loads(answer.partition(b"\r\n\r\n")[2])["error"]
+
+
+def open_in(server: Running) -> int:
+    return len(server.server._uvicorn.server_state.connections)
+
+
+@pytest.fixture(scope="module")
+def small():
+    with running(config=ServerConfig(port=0, max_connections=3)) as found:
+        assert eventually(lambda: open_in(found) == 0)
+        yield found
+
+
+def test_beyond_the_limit_only_probes_and_metrics_are_answered(small):
+    with raw(small, 3), small.http() as http:
+        assert eventually(lambda: open_in(small) == 3)
+        answer = http.post("/v1/completions", json={"prompt": "hi", "max_tokens": 1})
+        assert (answer.status_code, answer.json()["error"]["code"]) == (503, "overloaded")
+        assert int(answer.headers["retry-after"]) >= 1 and answer.headers["connection"] == "close"
+        assert "max_connections=3" in answer.json()["error"]["message"] and answer.headers["x-request-id"]
+        assert [http.get(path).status_code for path in ("/health/live", "/health/ready", "/metrics", "/version")] == [200, 200, 200, 503]
+    assert eventually(lambda: open_in(small) == 0)
+    with small.http() as http:
+        assert http.post("/v1/completions", json={"prompt": "hi", "max_tokens": 1}).status_code == 200
+
+
+def test_a_connection_within_the_limit_stays_served_when_others_crowd(small):
+    with small.http() as http:
+        assert http.get("/version").status_code == 200
+        with raw(small, 4):
+            assert eventually(lambda: open_in(small) == 5)
+            assert http.get("/version").status_code == 200
+
+
+def test_far_beyond_the_limit_a_connection_is_refused_at_once(small, monkeypatch):
+    monkeypatch.setattr(connections, "_SPARE", 0)
+    with raw(small, 3), raw(small) as (refused,):
+        answer = heard(refused)
+    assert answer.startswith(b"HTTP/1.1 503 Service Unavailable") and error_in(answer)["code"] == "overloaded"
+
+
+def test_headers_that_do_not_come_are_given_up():
+    with running(config=ServerConfig(port=0, body_seconds=0.3)) as server, raw(server, 2) as (slow, silent):
+        slow.sendall(HEAD)
+        answer = heard(slow)
+        assert answer.startswith(b"HTTP/1.1 408") and error_in(answer)["code"] == "header_timeout"
+        assert heard(silent) == b""
+
+
+def test_no_time_runs_while_no_request_is_awaited(small):
+    """Between requests there is uvicorn's own, and a request may take as long as it may take."""
+    with small.http() as http:
+        assert http.get("/version").status_code == 200
+        assert [each._head._handle for each in small.server._uvicorn.server_state.connections] == [None]
+        assert http.get("/version").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", 400),  # somebody speaks TLS
+        (b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400),
+        (HEAD + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\n", 400),
+        (HEAD + b"X: " + b"x" * 70_000, 431),
+        (HEAD + b"Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", 400),
+    ],
+)
+def test_what_is_no_http_is_refused_in_the_usual_form(small, caplog, sent, status):
+    with raw(small) as (connection,):
+        connection.sendall(sent)
+        answer = heard(connection)
+    assert answer.startswith(b"HTTP/1.1 %d" % status), answer
+    assert error_in(answer)["code"] == "invalid_http"
+    assert eventually(lambda: open_in(small) == 0) and "Traceback" not in caplog.text
+
+
+def test_nobody_has_to_send_to_a_client_that_does_not_read(monkeypatch):
+    monkeypatch.setattr(connections, "_UNREAD_SECONDS", 0.2)
+    with running(max_num_seqs=4) as server, raw(server) as (deaf,):
+        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        body = json.dumps({"prompt": "the birds", "n": 16, "max_tokens": 2000, "ignore_eos": True, "stream": True, "logprobs": 5}).encode()
+        deaf.sendall(HEAD + b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
+        assert eventually(lambda: server.service.gates["toy"].running > 0)
+        assert eventually(lambda: open_in(server) == 0, seconds=60)
+        assert eventually(server.at_rest)
