@@ -33,6 +33,7 @@ _PROBE_LENGTH = 2
 _SAVED_PROBES = 2.0  # so many probes can be saved up
 _WAKING = 1.1  # what does not draft begins again when that pays by a tenth, so that it does not flap
 _MARGIN = 0.04  # tokens a sequence that a step's drafts must be expected to win: estimates are not exact
+_CARE = 1.1  # what drafts must be expected to win over what they cost: to lose is worse than not to win
 _SHY = 6  # drafts, the two that were only hoped for among them, before which a few sequences only are tried at a time
 _NOTHING = numpy.zeros(())
 _HORIZON = 32  # rounds that reading what a drafter has missed is paid off in
@@ -152,7 +153,7 @@ class Goodput(Controller):
             offer = best_offer(
                 prospect, chosen, self.costs.drafter, self._charge, lambda sent: self._pass_seconds(sent, sequences, decoding)
             )
-            if offer.gain - (offer.seconds - plain) * len(sequences) / plain > _MARGIN * len(sequences) and offer.rate > best.price:
+            if offer.gain - _CARE * (offer.seconds - plain) * len(sequences) / plain > _MARGIN * len(sequences) and offer.rate > best.price:
                 best = _Bid(offer.rate, 0.0, min(self.longest, offer.depth + 1), chosen, offer.charged)
                 slots, drafting = offer.slots, offer.drafting
             staying = chosen & (profits(prospect, offer, self.costs.drafter, max(offer.rate, len(sequences) / plain)) > 0)

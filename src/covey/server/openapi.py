@@ -19,8 +19,8 @@ from covey.server.errors import ErrorBody
 _REF = "#/components/schemas/{model}"
 _BODIES: dict[str, type[BaseModel]] = {}
 _REFUSED = (400, 401, 403, 404, 408, 413, 415, 431, 500, 503, 504)
-# In OpenAPI 3.1 the schema is that of the whole text; itemSchema, which 3.2 has, is that of each event.
-_EVENT = {"type": "object", "properties": {"data": {"type": "string"}}, "required": ["data"]}
+# A stream is described by its events. That is a word of OpenAPI 3.2; readers of 3.1 see a stream of which nothing is said.
+_STREAM = {"itemSchema": {"type": "object", "properties": {"data": {"type": "string"}}, "required": ["data"]}}
 _KEYS = {"bearer": {"type": "http", "scheme": "bearer"}}
 
 
@@ -37,7 +37,7 @@ def described(body: type[BaseModel] | None, answer: Any, *, streams: bool = Fals
         success["model"] = answer
     if answer is None or streams:
         told = "text/event-stream" if streams else media
-        success["content"] = {told: {"schema": {"type": "string"}, **({"itemSchema": _EVENT} if told == "text/event-stream" else {})}}
+        success["content"] = {told: _STREAM if told == "text/event-stream" else {"schema": {"type": "string"}}}
     return {"responses": {200: success, **refusals(*_REFUSED)}, "openapi_extra": extra, "response_model": None}
 
 
