@@ -31,7 +31,7 @@ def survives(brief, count: int) -> None:
     server, http = brief
     seen: Counter[int] = Counter()
 
-    @settings(max_examples=count, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+    @settings(max_examples=count, deadline=None, suppress_health_check=list(HealthCheck), database=None, derandomize=True)
     @given(requests)
     def check(request):
         method, path, content = request
