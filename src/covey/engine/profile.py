@@ -14,7 +14,6 @@ import json
 import logging
 import os
 import time
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +30,9 @@ log = logging.getLogger(__name__)
 
 _FORMAT = 1
 _PASSES_SECONDS, _DRAFTS_SECONDS = 3.7, 1.2
-_LENGTHS = (0, 1, 4, 8)
+_LENGTHS = (0, 2, 4, 6, 8)  # cost rises by steps: too few sizes would miss where
 _NEAR, _FAR = 64, 1024  # positions that a row looks back at
-_MANY = 8  # sequences, from which on a pass is long enough to be measured once
+_TURNS = 7  # of all sizes; the first passes touch new memory, and are no measure where there are others
 _DRAFTED_TOKENS = 12
 _ENOUGH = 3  # sizes of passes, for what was measured to be kept
 _KEPT_FROM = 0.5  # seconds: what is measured faster is not worth keeping
@@ -94,24 +93,26 @@ def _save(place: Path, key: dict[str, Any], costs: Costs) -> None:
 
 
 def _passes(served: Served, longest: int, max_num_seqs: int) -> list[PassSample]:
-    """Passes of several numbers of sequences and drafted tokens, the small ones first, until all are measured or the time is up."""
+    """Passes of several numbers of sequences and drafted tokens, in turns, small ones first, until there are enough or the time is up.
+
+    One size after another would let a machine that slows down for a moment make a small pass as dear as a large one, and drafted
+    tokens look free.
+    """
     counts = [count for count in (1, 2, 4, 8, 16, 32) if count <= max_num_seqs]
-    lengths = [length for length in _LENGTHS if length <= longest]
-    far = min(_FAR, served.max_model_len - longest - 2)
-    cells = list(product(counts, [_NEAR], lengths))
-    cells[len(lengths) : len(lengths)] = [(1, far, length) for length in lengths if far > 2 * _NEAR]
-    samples: list[PassSample] = []
+    lengths = sorted({min(length, longest) for length in _LENGTHS})
+    most = served.max_model_len - longest - 2
+    reaches = [min(_NEAR, most)] + [far for far in [min(_FAR, most)] if far > 2 * _NEAR]
+    cells = [(count, reach, length) for count in counts for reach in (reaches if count == 1 else reaches[:1]) for length in lengths]
     for length in (0, longest):  # compiling, where it is asked for, is no part of a pass
-        _pass(served, 1, min(_NEAR, served.max_model_len - longest - 2), length)
+        _pass(served, 1, reaches[0], length)
+    found: dict[tuple[int, int, int], list[PassSample]] = {}
     deadline = time.monotonic() + _PASSES_SECONDS
-    for count, reach, length in cells:
-        for repetition in range(2 if count >= _MANY else 3):
-            if time.monotonic() > deadline:
-                return samples
-            sample = _pass(served, count, min(reach, served.max_model_len - longest - 2), length)
-            if sample is not None and repetition:  # the first pass of a size touches new memory, and is no measure
-                samples.append(sample)
-    return samples
+    for cell in [cell for _ in range(_TURNS) for cell in cells]:
+        if time.monotonic() > deadline:
+            break
+        if (sample := _pass(served, *cell)) is not None:
+            found.setdefault(cell, []).append(sample)
+    return [sample for taken in found.values() for sample in taken[1:] or taken]
 
 
 def _pass(served: Served, count: int, reach: int, length: int) -> PassSample | None:
