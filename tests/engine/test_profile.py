@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -46,6 +47,20 @@ class Counting(ToyTarget):
         return super().verify(works, give)
 
 
+class Timed(ToyTarget):
+    """By a clock of its own a pass takes 20 ms and 2 a token, and eight passes in a row, from a given one on, three times that."""
+
+    def __init__(self, begins: int) -> None:
+        super().__init__()
+        self.begins, self.passes, self.now = begins, 0, 0.0
+
+    def verify(self, works, give=None):
+        self.passes += 1
+        slow = 3.0 if self.begins <= self.passes < self.begins + 8 else 1.0
+        self.now += slow * (0.02 + 0.002 * sum(work.num_tokens for work in works))
+        return super().verify(works, give)
+
+
 class Theirs:
     """A target that covey does not know, as a user might write one."""
 
@@ -84,6 +99,17 @@ def test_costs_of_what_has_a_name_are_measured_before_the_first_request() -> Non
         rows = llm.target.rows
         assert (rows.num_free, len(rows)) == (rows.num_blocks, 0)
         assert not llm.served().engine.busy
+
+
+@pytest.mark.parametrize("begins", [1, 12, 14])
+def test_a_machine_that_slows_down_for_a_while_does_not_make_tokens_look_free(begins: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = Timed(begins)
+    clock = SimpleNamespace(monotonic=lambda: target.now, perf_counter=lambda: target.now)
+    with opened(target, drafters=(SuffixDrafter(),), max_num_seqs=1) as llm:
+        monkeypatch.setattr(profile, "time", clock)
+        found, _ = profile.measure(llm.served(), 8, 1)
+    sizes = [1, 3, 5, 7, 9]
+    assert found.target.seconds(sizes) == pytest.approx([0.02 + 0.002 * size for size in sizes], rel=0.05)
 
 
 def test_measuring_does_not_change_the_text() -> None:
