@@ -19,15 +19,15 @@ from covey.types import Round
 
 KINDS = 11  # of how sure the others are: nothing said, then tenths
 _PROBE_EVERY, _PROBE_FIRST = 48, 6  # the less is known, the sooner
-_HOPE, _HOPE_TRIALS = 0.3, 8.0  # what an untried member is taken to win of what the others leave to be won, and what that weighs
+_HOPE, _HOPE_BESIDE, _HOPE_TRIALS = 0.3, 0.1, 4.0  # what an untried member is taken to win by itself, or beside others; what that weighs
 _MEMORY = 256.0
 _PACE = 1 / 16
 _FIRST = 8
 
 
 def hope(kind: int) -> float:
-    """What an untried member is taken to win: where the others are sure there is little to be won."""
-    return _HOPE if kind == 0 else _HOPE * (1 - (kind - 0.5) / (KINDS - 1))
+    """What an untried member is taken to win: where the others have spoken, and are sure, there is little to be won."""
+    return _HOPE if kind == 0 else _HOPE_BESIDE * (1 - (kind - 0.5) / (KINDS - 1))
 
 
 def kind_of(surest: float | None) -> int:
