@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from covey import LLM, SamplingParams
-from covey.cost import Costs
+from covey.cost import Costs, PassSample
 from covey.drafters import SuffixDrafter
 from covey.engine import profile
 from covey.toy import ToyTarget
@@ -36,6 +36,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[Costs]:
 
     monkeypatch.setattr(profile, "measure", counted)
     monkeypatch.setattr(profile, "_KEPT_FROM", 0.0)
+    monkeypatch.setattr(profile, "_UNEVEN", float("inf"))
     return made
 
 
@@ -107,9 +108,18 @@ def test_a_machine_that_slows_down_for_a_while_does_not_make_tokens_look_free(be
     clock = SimpleNamespace(monotonic=lambda: target.now, perf_counter=lambda: target.now)
     with opened(target, drafters=(SuffixDrafter(),), max_num_seqs=1) as llm:
         monkeypatch.setattr(profile, "time", clock)
-        found, _ = profile.measure(llm.served(), 8, 1)
+        found, worth_keeping = profile.measure(llm.served(), 8, 1)
+    assert worth_keeping
     sizes = [1, 3, 5, 7, 9]
     assert found.target.seconds(sizes) == pytest.approx([0.02 + 0.002 * size for size in sizes], rel=0.05)
+
+
+@pytest.mark.parametrize(("seconds", "kept"), [((0.1, 0.1, 0.11), True), ((0.1, 0.2, 0.3), False), ((0.1,), False), ((1.0,), True)])
+def test_what_an_uneven_machine_shows_is_not_kept_and_what_a_slow_target_shows_is(seconds: tuple[float, ...], kept: bool) -> None:
+    """Three of six sizes were measured once where the time was up, or all of them several times."""
+    sizes = (1, 3, 5) if len(seconds) == 1 else (1, 3, 5, 7, 9, 16)
+    taken = [[PassSample(size, 0, each) for each in seconds] for size in sizes]
+    assert profile._worth_keeping(taken, [same[0] for same in taken], 6) is kept
 
 
 def test_measuring_does_not_change_the_text() -> None:

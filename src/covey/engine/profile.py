@@ -15,6 +15,7 @@ import logging
 import os
 import time
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from covey.config.environment import cache_dir
@@ -31,10 +32,12 @@ log = logging.getLogger(__name__)
 _FORMAT = 1
 _PASSES_SECONDS, _DRAFTS_SECONDS = 3.7, 1.2
 _LENGTHS = (0, 2, 4, 6, 8)  # cost rises by steps: too few sizes would miss where
+_MANY = 8  # sequences, from which on steps are small beside what a pass takes, and fewer sizes tell enough
 _NEAR, _FAR = 64, 1024  # positions that a row looks back at
-_TURNS = 7  # of all sizes; the first passes touch new memory, and are no measure where there are others
+_TURNS = 6  # of all sizes
 _DRAFTED_TOKENS = 12
 _ENOUGH = 3  # sizes of passes, for what was measured to be kept
+_UNEVEN = 1.3  # a pass over the same pass at its fastest: on a machine where this is usual nothing that is measured is kept
 _KEPT_FROM = 0.5  # seconds: what is measured faster is not worth keeping
 _TEXT = (
     "In autumn the birds gather above the fields and fly south together. Each of them watches its neighbours, and nobody leads for "
@@ -63,10 +66,20 @@ def costs_of(served: Served, key: dict[str, Any], longest: int, max_num_seqs: in
 
 
 def measure(served: Served, longest: int, max_num_seqs: int) -> tuple[Costs, bool]:
-    """Costs as they are now, and whether passes of enough sizes could be measured for the table to be kept."""
-    passes = _passes(served, longest, max_num_seqs)
+    """Costs as they are now, and whether the machine was quiet enough, and passes of enough sizes could be measured, to keep them."""
+    cells = _cells(served, longest, max_num_seqs)
+    taken = _passes(served, cells, longest)
+    # Whatever disturbs a pass makes it slower.
+    passes = [min(same, key=lambda sample: sample.seconds) for same in taken]
     drafts = _drafts(served, longest, max_num_seqs) if served.engine.pipeline.drafter is not None else []
-    return Costs.fit(passes, drafts), len({sample.tokens for sample in passes}) >= _ENOUGH
+    return Costs.fit(passes, drafts), _worth_keeping(taken, passes, len(cells))
+
+
+def _worth_keeping(taken: list[list[PassSample]], fastest: list[PassSample], wanted: int) -> bool:
+    again = [median(sample.seconds for sample in same) / best.seconds for same, best in zip(taken, fastest, strict=True) if len(same) > 1]
+    calm = not again or median(again) < _UNEVEN
+    slow = min((sample.seconds for sample in fastest), default=0.0) * wanted > _PASSES_SECONDS / 4  # by nature, not for the moment
+    return calm and len({sample.tokens for sample in fastest}) >= _ENOUGH and (len(fastest) == wanted or (slow and not again))
 
 
 def _digest(key: dict[str, Any]) -> str:
@@ -92,27 +105,36 @@ def _save(place: Path, key: dict[str, Any], costs: Costs) -> None:
         log.warning("the measured costs could not be kept in %s (%s); they are measured again next time", place.parent, error)
 
 
-def _passes(served: Served, longest: int, max_num_seqs: int) -> list[PassSample]:
-    """Passes of several numbers of sequences and drafted tokens, in turns, small ones first, until there are enough or the time is up.
-
-    One size after another would let a machine that slows down for a moment make a small pass as dear as a large one, and drafted
-    tokens look free.
-    """
+def _cells(served: Served, longest: int, max_num_seqs: int) -> list[tuple[int, int, int]]:
+    """What is measured: sequences, how far each looks back, and drafted tokens of each; small passes first."""
     counts = [count for count in (1, 2, 4, 8, 16, 32) if count <= max_num_seqs]
     lengths = sorted({min(length, longest) for length in _LENGTHS})
     most = served.max_model_len - longest - 2
     reaches = [min(_NEAR, most)] + [far for far in [min(_FAR, most)] if far > 2 * _NEAR]
-    cells = [(count, reach, length) for count in counts for reach in (reaches if count == 1 else reaches[:1]) for length in lengths]
+    return [
+        (count, reach, length)
+        for count in counts
+        for reach in (reaches if count == 1 else reaches[:1])
+        for length in (lengths if count < _MANY else lengths[::2])
+    ]
+
+
+def _passes(served: Served, cells: list[tuple[int, int, int]], longest: int) -> list[list[PassSample]]:
+    """Passes of each size, in turns, until there are enough or the time is up.
+
+    One size after another would let a machine that slows down for a moment make a small pass as dear as a large one, and drafted
+    tokens look free.
+    """
     for length in (0, longest):  # compiling, where it is asked for, is no part of a pass
-        _pass(served, 1, reaches[0], length)
+        _pass(served, 1, cells[0][1], length)
     found: dict[tuple[int, int, int], list[PassSample]] = {}
     deadline = time.monotonic() + _PASSES_SECONDS
-    for cell in [cell for _ in range(_TURNS) for cell in cells]:
+    for cell in cells * _TURNS:
         if time.monotonic() > deadline:
             break
         if (sample := _pass(served, *cell)) is not None:
             found.setdefault(cell, []).append(sample)
-    return [sample for taken in found.values() for sample in taken[1:] or taken]
+    return list(found.values())
 
 
 def _pass(served: Served, count: int, reach: int, length: int) -> PassSample | None:
