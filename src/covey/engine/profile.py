@@ -58,10 +58,12 @@ def costs_of(served: Served, key: dict[str, Any], longest: int, max_num_seqs: in
         return Costs()
     took = time.monotonic() - began
     log.info("measured the costs of %s in %.1f s", served.name, took)
-    if not whole:
-        log.warning("the machine was too busy to measure the costs of %s well; they are measured again next time", served.name)
-    elif took >= _KEPT_FROM:
+    if took < _KEPT_FROM:
+        return costs
+    if whole:
         _save(place, key, costs)
+    else:
+        log.warning("the machine was too busy to measure the costs of %s well; they are measured again next time", served.name)
     return costs
 
 
