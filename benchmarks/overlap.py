@@ -31,29 +31,17 @@ from statistics import mean, median
 from typing import Any
 
 import torch
+from always import Always
 
 from covey import LLM, SamplingParams, provenance
 from covey.pipeline import Placement
 from covey.pipeline.auto import Auto
 from covey.pipeline.lane import Job
-from covey.pipeline.manner import Ahead, Halves, Manner, Measured
+from covey.pipeline.manner import Ahead, Halves, Manner
 from covey.prompts import file_digest, read_prompts
 from covey.types import Round
 
 LOCAL = ("prompts", "json", "batch")  # settings that a file may be gone on with without
-
-
-class Always:
-    """A chooser that has no choice."""
-
-    def __init__(self, manner: Manner) -> None:
-        self._manner = manner
-
-    def manner(self, sequences: int, able: bool) -> Manner:
-        return self._manner
-
-    def measured(self, happened: Measured) -> None:
-        """It does not matter."""
 
 
 class OneStream(Placement):

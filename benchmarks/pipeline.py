@@ -30,10 +30,11 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from always import Always
 from scripted import LENGTH, Fate, TimedDrafter, TimedTarget, Times, token_at
 
 from covey import LLM, SamplingParams, provenance
-from covey.pipeline.manner import Ahead, Halves, Here, Manner, Measured
+from covey.pipeline.manner import Ahead, Halves, Here, Manner
 
 RATIOS = (0.25, 0.5, 1.0, 2.0, 4.0)
 COUNTS = (1, 2, 4, 8, 16)
@@ -41,19 +42,6 @@ SHARES = (0.95, 0.5, 0.05)
 _AUTO_ROUNDS = 96  # of which it may try things out for 64
 _SHOWN = ("ratio", "count", "share", "chance", "best", "reached", "reached_of_times_taken", "auto_reached", "auto_whole", "auto_kept")
 SMURFS = {"OPT-13B": 0.34, "Llama2-70B": 0.55}  # gain of its pipeline at batch 16, as reported (SC'25)
-
-
-class Always:
-    """A chooser that has no choice."""
-
-    def __init__(self, manner: Manner) -> None:
-        self._manner = manner
-
-    def manner(self, sequences: int, able: bool) -> Manner:
-        return self._manner
-
-    def measured(self, happened: Measured) -> None:
-        """It does not matter."""
 
 
 @dataclass(frozen=True)
