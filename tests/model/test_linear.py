@@ -1,5 +1,9 @@
 """Packed linear layers: the same products, one for layers of one input, and the same bits in any company."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 import torch
 from torch import nn
@@ -75,3 +79,27 @@ def test_release_gives_the_weights_back(pair):
     held = len(linear._packed)
     linear.release_linears(packed)
     assert len(linear._packed) == held - 3
+
+
+MANY_SIZES = """
+import psutil, torch
+from covey.model import linear
+memory = lambda: psutil.Process().memory_info().rss >> 20
+products = [linear.Product([torch.nn.Linear(64, features, dtype=torch.bfloat16)]) for features in (64, 128, 192, 256)]
+x = torch.ones(800, 64, dtype=torch.bfloat16)
+[product.of(x) for product in products]
+before = memory()
+for tokens in range(4, 600):
+    [product.of(x[:tokens]) for product in products]
+print(memory() - before)
+"""
+
+
+@pytest.mark.parametrize(("kept", "fits"), [(None, True), ("1024", False)])
+def test_kernels_for_ever_new_numbers_of_tokens_are_not_kept(kept, fits):
+    """A process of its own, for how many are kept is settled at the first. Whoever sets the library's own variables is heeded."""
+    caches = ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY")
+    environment = {name: value for name, value in os.environ.items() if name not in caches}
+    environment |= dict.fromkeys(caches, kept) if kept else {}
+    grown = subprocess.run([sys.executable, "-c", MANY_SIZES], env=environment, capture_output=True, text=True, check=True)
+    assert (int(grown.stdout) < 350) is fits, grown.stdout
