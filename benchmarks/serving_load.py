@@ -220,7 +220,8 @@ def markdown(found: dict[str, Any]) -> str:
             *lines,
             "",
             f"Left behind: {left}. Memory, MiB: {memory['start']} at the start, {memory['warm']} warm, {memory['end']} at the end:"
-            f" {memory['growth_after_warm_up']:+} since warm, {memory['growth_in_second_half_without_caches']:+} in the second half without the caches.",
+            f" {memory['growth_after_warm_up']:+} since warm; {memory['growth_in_second_half_without_caches']:+} in the second half"
+            " without the caches.",
             "",
             f"Event loop: longest callback {loop['longest_callback_cpu_ms']} ms of CPU time; late by {late['p99']} ms (p99) and"
             f" {late['max']} ms (most), where a loop of an idle process was late by {idle['p99']} and {idle['max']} ms.",

@@ -1,38 +1,45 @@
 """What each caller has on its way, and how drafts of its kinds of work fare: shown to that caller alone.
 
-Belongs to the event loop. Knows runs; knows nothing of engines.
+Belongs to the event loop. Knows nothing of engines, nor of how a request comes through one.
 
     callers = Callers(); callers.begin(run); callers.fared(run, happened); callers.of(caller); callers.end(run)
 """
 
 from __future__ import annotations
 
-import time
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
+from covey.sampling_params import SamplingParams
 from covey.server.keys import Caller
 from covey.types import Round
-
-if TYPE_CHECKING:
-    from covey.server.run import Run
 
 _MOST_SHOWN = 50
 _MOST_KINDS = 1024  # requests choose labels freely: the least recently used are forgotten
 _MEMORY = 8192.0  # drafted tokens that a kind of work's record forgets in
 
 
+class Underway(Protocol):
+    """A request on its way, as far as its caller is told of it."""
+
+    caller: Caller
+    target: str
+    params: SamplingParams
+
+    def told(self) -> dict[str, Any]: ...
+
+
 class Callers:
     """Of one server."""
 
     def __init__(self) -> None:
-        self._runs: dict[str, list[Run]] = {}  # by caller, oldest first
+        self._runs: dict[str, list[Underway]] = {}  # by caller, oldest first
         self._kinds: OrderedDict[tuple[str, str, str], list[float]] = OrderedDict()
 
-    def begin(self, run: Run) -> None:
+    def begin(self, run: Underway) -> None:
         self._runs.setdefault(run.caller.name, []).append(run)
 
-    def end(self, run: Run) -> None:
+    def end(self, run: Underway) -> None:
         """May be called twice."""
         runs = self._runs.get(run.caller.name, [])
         if run in runs:
@@ -40,7 +47,7 @@ class Callers:
         if not runs:
             self._runs.pop(run.caller.name, None)
 
-    def fared(self, run: Run, happened: Round) -> None:
+    def fared(self, run: Underway, happened: Round) -> None:
         """A Round of one of its completions."""
         if not happened.drafted:
             return
@@ -60,19 +67,4 @@ class Callers:
             {"model": target, "label": label, "acceptance": accepted / drafted, "drafted": round(drafted)}
             for (drafted, accepted), target, label in sorted(counts, reverse=True)
         ]
-        now = time.perf_counter()
-        return {"requests": [_shown(run, now) for run in runs[:_MOST_SHOWN]], "num_requests": len(runs), "labels": kinds[:_MOST_SHOWN]}
-
-
-def _shown(run: Run, now: float) -> dict[str, Any]:
-    counts = run.statistics
-    return {
-        "model": run.target,
-        "label": run.params.label,
-        "state": "running" if run.admitted else "waiting",
-        "seconds": round(now - run.began, 2),
-        "completions": run.choices,
-        "prompt_tokens": run.prompt_tokens,
-        "completion_tokens": sum(run.completion_tokens),
-        "acceptance": counts.acceptance_rate if counts.num_draft_tokens else None,
-    }
+        return {"requests": [run.told() for run in runs[:_MOST_SHOWN]], "num_requests": len(runs), "labels": kinds[:_MOST_SHOWN]}

@@ -14,6 +14,7 @@ import contextlib
 import time
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
+from typing import Any
 
 from covey.engine.statistics import Statistics
 from covey.llm import Chunk
@@ -72,6 +73,20 @@ class Run:
     def admitted(self) -> bool:
         """Whether it is with the engine."""
         return self._ticket.is_in
+
+    def told(self) -> dict[str, Any]:
+        """What its caller is shown of it while it is on its way."""
+        counts = self.statistics
+        return {
+            "model": self.target,
+            "label": self.params.label,
+            "state": "running" if self.admitted else "waiting",
+            "seconds": round(time.perf_counter() - self.began, 2),
+            "completions": self.choices,
+            "prompt_tokens": self.prompt_tokens,
+            "completion_tokens": sum(self.completion_tokens),
+            "acceptance": counts.acceptance_rate if counts.num_draft_tokens else None,
+        }
 
     async def pieces(self) -> AsyncGenerator[Piece, None]:
         """Numbers of completions and their chunks, from the first admission to the last finish. To be closed (`aclosing`).
