@@ -44,3 +44,13 @@ def quiet_libraries() -> None:
     """
     for name, value in (("TRANSFORMERS_VERBOSITY", "error"), ("HF_HUB_DISABLE_PROGRESS_BARS", "1"), ("TOKENIZERS_PARALLELISM", "false")):
         os.environ.setdefault(name, value)
+
+
+def bound_kernel_caches(kernels: int) -> None:
+    """Let the CPU's matrix library keep so many kernels in each of its two caches, unless the user said how many.
+
+    It makes one for every number of tokens that it meets and keeps a thousand: hundreds of megabytes for a server that has seen prompts
+    of all lengths. It reads these variables when it makes the first, so this must come before.
+    """
+    for name in ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY"):
+        os.environ.setdefault(name, str(kernels))

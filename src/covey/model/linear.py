@@ -12,20 +12,17 @@ way up) become one product, which saves a quarter of what the products take. Kno
 
 from __future__ import annotations
 
-import os
 from types import TracebackType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-# The matrix library makes a kernel for every number of tokens that it meets, and keeps a thousand in each of two caches:
-# hundreds of megabytes for a server that has seen prompts of all lengths. Some fifty numbers of tokens, with five shapes of
-# weight each, are what decoding meets again; a kernel for a prompt's length takes a hundredth of the prompt's time to make anew.
-# Both are read when the first kernel is made; who has set them keeps them.
-_KERNELS = "256"
-for _cache in ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY"):
-    os.environ.setdefault(_cache, _KERNELS)
+from covey.config.environment import bound_kernel_caches
+
+# Some fifty numbers of tokens, with five shapes of weight each, are what decoding meets again; for a prompt's length it takes a
+# hundredth of the prompt's own time to make them anew.
+bound_kernel_caches(256)
 
 # The smallest number of tokens worth sending through a packed layer: kernels for 1 to 3 rows are slower than for 4.
 MIN_TOKENS = 4
