@@ -13,9 +13,10 @@ import pytest
 import torch
 
 from covey import LLM, SamplingParams
+from covey.drafters.confidence import UNCALIBRATED
 from covey.errors import CoveyError, UnsupportedError
 from covey.model.load import load
-from covey.model.nested import NestedDraft
+from covey.model.nested import Calibration, NestedDraft, add_calibration
 from covey.train.dataset import IGNORED, collate, frequent_tokens, split
 from covey.train.nested import NestedSettings, train_nested
 from covey.train.objective import Objective
@@ -80,6 +81,37 @@ def test_a_training_that_was_cut_ends_as_one_that_was_not(recording, target, tmp
     assert resumed.config.training["held_out"] == whole.config.training["held_out"]
     for name, weight in weights(tmp_path / "whole").items():
         assert torch.equal(weight, weights(tmp_path / "cut")[name]), name
+
+
+def test_a_draft_can_be_trained_on(recording, target, tmp_path):
+    """On the same texts or more, as what it is: kind, exits and tokens stay, and what was calibrated for it is forgotten."""
+    own = {"kind": None, "layers": None, "exits": None, "head_size": None}
+    first = train_nested(settings(recording, target, tmp_path / "first", kind="self", layers=1, exits=(1,)))
+    add_calibration(tmp_path / "first", target, Calibration((), 3, (UNCALIBRATED,)))
+    options = {"start": str(tmp_path / "first"), **own, "learning_rate": 1e-4}
+    on = train_nested(settings(recording, target, tmp_path / "on", **options, steps=20))
+    assert (on.config.kind, on.config.exits, on.config.calibrations) == ("self", (1,), {})
+    assert torch.equal(on.tokens, first.tokens)
+    trained, before = on.config.training, first.config.training
+    assert trained["before"]["agreement_1"] == pytest.approx(before["held_out"]["agreement_1"], abs=0.01)  # it is kept in bfloat16
+    assert trained["tokens_seen_before"] == before["tokens_seen"] > 0 == before["tokens_seen_before"]
+    assert f"after {before['tokens_seen']:,} in trainings before" in (tmp_path / "on" / "README.md").read_text()
+    again = train_nested(settings(recording, target, tmp_path / "again", **{**options, "start": str(tmp_path / "on")}, steps=10))
+    assert again.config.training["tokens_seen_before"] == before["tokens_seen"] + trained["tokens_seen"]
+    with pytest.raises(CoveyError, match=r"layers=3: start='.*first' is a draft that has its own already"):
+        settings(recording, target, tmp_path / "x", **{**options, "layers": 3})
+
+
+def test_a_draft_can_begin_as_another_model_of_the_vocabulary(recording, target, tiny, tmp_path):
+    smaller = str(tiny("llama", layers=2, seed=5))
+    draft = train_nested(settings(recording, target, tmp_path / "d", start=smaller, layers=2, exits=(1, 2)))
+    assert draft.config.base == load(smaller, dtype="float32", device="cpu").name
+    with LLM(target, drafters=[f"nested:{tmp_path / 'd'}"], controller="fixed", dtype="float32", device="cpu") as llm:
+        (done,) = llm.generate(["bird 3"], SamplingParams(max_tokens=20, ignore_eos=True), progress=False)
+    with LLM(target, drafters=[], dtype="float32", device="cpu") as llm:
+        (plain,) = llm.generate(["bird 3"], SamplingParams(max_tokens=20, ignore_eos=True), progress=False)
+    assert done.stats.num_draft_tokens > 0
+    assert done.token_ids == plain.token_ids
 
 
 def test_a_self_draft_learns_from_hidden_states_and_practises_further_tokens(recording, target, tmp_path):

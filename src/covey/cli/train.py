@@ -61,20 +61,39 @@ class Training:
 
 @sharing("training", Training)
 def nested(
-    kind: Annotated[str, typer.Option(help="standalone, or self: a draft that reads the target's hidden states.")] = "standalone",
-    layers: Annotated[int, typer.Option(help="How many of the target's layers the draft begins as: the first, or for self the last.")] = 6,
-    exits: Annotated[str, typer.Option(help="Depths at which tokens are read off, the last one all layers.")] = "2,4,6",
-    head_size: Annotated[int, typer.Option(help="How many of the most frequent tokens the draft knows; 0 for all.")] = 8192,
+    start: Annotated[
+        str | None,
+        typer.Option(
+            help="What the draft begins as: a model of the target's vocabulary whose layers are taken, or the folder of a draft, "
+            "to be trained on; unset is the target.",
+            show_default=False,
+        ),
+    ] = None,
+    kind: Annotated[
+        str | None,
+        typer.Option(help="standalone, or self: a draft that reads the target's hidden states; unset is standalone.", show_default=False),
+    ] = None,
+    layers: Annotated[
+        int | None,
+        typer.Option(help="How many of the layers the draft begins as: the first, or for self the last; unset is 6.", show_default=False),
+    ] = None,
+    exits: Annotated[
+        str | None,
+        typer.Option(help="Depths at which tokens are read off, the last one all layers; unset is 2,4,6.", show_default=False),
+    ] = None,
+    head_size: Annotated[
+        int | None,
+        typer.Option(help="How many of the most frequent tokens the draft knows; 0 for all, unset is 8192.", show_default=False),
+    ] = None,
     *,
     training: Training,
     settings: Settings,
 ) -> None:
-    """Train a nested draft: the target's first layers, usable at several depths."""
+    """Train a nested draft: the target's first layers, usable at several depths; or go on training one."""
     from covey.train.nested import NestedSettings, train_nested
 
-    chosen = NestedSettings(
-        target=settings.target, kind=kind, layers=layers, exits=_depths(exits), head_size=head_size, **training.on(settings)
-    )
+    shape: dict[str, Any] = {"kind": kind, "layers": layers, "exits": None if exits is None else _depths(exits), "head_size": head_size}
+    chosen = NestedSettings(target=settings.target, start=start, **shape, **training.on(settings))
     with _resumable(), screen.reported() as report:
         draft = train_nested(chosen, report, screen.err().print)
     agreement = draft.config.training["held_out"]

@@ -239,6 +239,14 @@ def read_config(folder: Path) -> tuple[NestedConfig, Any]:
     return config, AutoConfig.for_model(**described)
 
 
+def is_nested(folder: Path) -> bool:
+    """Whether a saved nested draft is there, whole or not."""
+    try:
+        return _KEY in json.loads((folder / "config.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        return False
+
+
 def add_calibration(folder: Path, target: str, found: Calibration) -> None:
     """Write what was calibrated for a target into a saved draft's configuration."""
     read_config(folder)
