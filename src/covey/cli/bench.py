@@ -15,7 +15,7 @@ import typer
 from covey.cli import screen, startup
 from covey.cli.options import ANSWERING, sharing
 from covey.cli.questions import Questions
-from covey.config import Settings
+from covey.config import Settings, quiet_libraries
 
 SETTINGS = ("target", "drafters", "dtype", "device", "threads", "compile", "max_model_len")
 
@@ -38,21 +38,21 @@ def bench(
     chosen: dict[str, Any] = {name: held for name, held in settings.engine.to_options().items() if name in SETTINGS}
     if unused := [f"{name} (from {origin})" for name, origin in settings.sources.items() if name in ANSWERING and name not in SETTINGS]:
         screen.err().print(f"covey bench sets these itself: {', '.join(unused)}")
-    startup.prepare(settings)
+    quiet_libraries()
     from covey.bench import BenchSettings, run
 
-    document = run(
-        BenchSettings(
-            target=settings.target,
-            drafters=None if settings.drafters is None else tuple(settings.drafters),
-            methods=tuple(methods.split(",")),
-            batch=batch,  # type: ignore[arg-type]  # a text is read there, and refused by name
-            repetitions=repetitions,
-            warmup=warmup,
-            json=json_file,
-            markdown=markdown,
-            **vars(questions),  # the tasks, too, are read there
-            **chosen,
-        )
+    wanted = BenchSettings(
+        target=settings.target,
+        drafters=None if settings.drafters is None else tuple(settings.drafters),
+        methods=tuple(methods.split(",")),
+        batch=batch,  # type: ignore[arg-type]  # a text is read there, and refused by name
+        repetitions=repetitions,
+        warmup=warmup,
+        json=json_file,
+        markdown=markdown,
+        **vars(questions),  # the tasks, too, are read there
+        **chosen,
     )
+    startup.prepare(settings)  # what cannot be is refused before anything is fetched
+    document = run(wanted)
     sys.stdout.write(json.dumps(document, ensure_ascii=False) + "\n")

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from covey.cli import screen, startup
-from covey.config import Settings, all_options
+from covey.config import Settings, all_options, quiet_libraries
 
 _PIPELINE = ("pipeline", "drafter_threads", "drafter_timeout")  # what is timed is timed by itself
 _OWN = ("num_speculative_tokens", "max_num_seqs", "prefix_reuse", "trace", *_PIPELINE)  # what calibration itself decides
@@ -37,7 +37,7 @@ def calibrate(
     settings: Settings,
 ) -> None:
     """Find the thresholds and the draft length at which a nested draft is fastest, by measuring."""
-    startup.prepare(settings)
+    quiet_libraries()
     from covey.calibrate import CalibrateSettings
     from covey.calibrate import calibrate as run
 
@@ -57,6 +57,7 @@ def calibrate(
         repetitions=repetitions,
         engine=settings.engine,
     )
+    startup.prepare(settings)  # what cannot be is refused before anything is fetched
     with screen.reported() as report:
         profile = run(chosen, report)
     for line in _lines(profile):
