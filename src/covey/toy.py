@@ -9,8 +9,9 @@ repeats itself now and then. Everything around it (sampling, verification, rows)
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from collections.abc import Sequence as Seq
+from itertools import islice
 from typing import Any
 
 import torch
@@ -125,23 +126,31 @@ class ToyTarget:
 
     def verify(self, works: list[Work], give: Callable[[Sequence, int, Any], None] | None = None) -> list[Verdict | None]:
         """There are no hidden states to give."""
-        return [self._verify(work) for work in works]
+        positions = [position for work in works for position in self._positions(work)]
+        told = [self.logits([*each.sequence.tokens[-2:], *each.drafted]) for each in positions]
+        chosen = iter(choose_tokens(torch.stack(told), positions) if positions else [])
+        logits = iter(told)
+        return [self._verdict(work, chosen, logits) if work.complete else None for work in works]
 
-    def _verify(self, work: Work) -> Verdict | None:
-        row, sequence, drafted = self.rows[work.sequence.id], work.sequence, work.draft.tokens
+    def _positions(self, work: Work) -> list[Position]:
+        """Where tokens are to be chosen; what is fed is read by then."""
+        row = self.rows[work.sequence.id]
         if row.length != work.start or len(row.blocks) * BLOCK_SIZE < work.start + work.num_tokens:
             raise CoveyError(f"row {row.id} holds {row.length} positions and {len(row.blocks)} blocks: the work does not fit it")
         row.length = work.start + work.count
-        if not work.complete:
-            return None
-        positions = [Position(sequence, drafted[:j]) for j in range(len(drafted) + 1)]
-        logits = torch.stack([self.logits([*sequence.tokens[-2:], *p.drafted]) for p in positions])
-        verdict = accept(drafted, choose_tokens(logits, positions))
-        row.length += verdict.accepted
-        if sequence.params.logprobs is None:
+        return [Position(work.sequence, work.draft.tokens[:j]) for j in range(len(work.draft) + 1)] if work.complete else []
+
+    def _verdict(self, work: Work, chosen: Iterator[int], logits: Iterator[Tensor]) -> Verdict:
+        """What becomes of one draft, of the next of what was chosen and told."""
+        count = len(work.draft) + 1
+        own, told = list(islice(chosen, count)), list(islice(logits, count))
+        verdict = accept(work.draft.tokens, own)
+        self.rows[work.sequence.id].length += verdict.accepted
+        wanted = work.sequence.params.logprobs
+        if wanted is None:
             return verdict
-        scored = zip(logits, verdict.tokens, strict=False)
-        return Verdict(verdict.accepted, verdict.tokens, tuple(token_logprob(row, t, sequence.params.logprobs) for row, t in scored))
+        scored = zip(told, verdict.tokens, strict=False)
+        return Verdict(verdict.accepted, verdict.tokens, tuple(token_logprob(row, t, wanted) for row, t in scored))
 
     def close(self) -> None:
         """Nothing to give back."""
