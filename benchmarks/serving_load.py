@@ -167,6 +167,7 @@ async def measured(arguments: argparse.Namespace, server: Any, loop: Loop, asked
         if name == "warm":
             for each in [server.service.texts.submit(time.sleep, 0.1) for _ in range(2)]:
                 await asyncio.wrap_future(each)  # both of its threads are there
+            await asyncio.to_thread(cache_mib)  # and the one that looks at memory
             memory.new_threads()
             loop.forget()
             beats = [asyncio.create_task(heartbeat(loop.late)), asyncio.create_task(memory.watch())]
