@@ -8,6 +8,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from covey.cli import startup
 from covey.config import Settings, secrets
@@ -28,17 +30,18 @@ def serve(*, settings: Settings) -> None:
     if targets and "target" in settings.sources:
         raise CoveyError(f"target={settings.target!r}: models names the targets already; leave one of the two out")
     llm = startup.open_async(settings, quiet=True, targets=targets)
-    _log_to_stderr()
-    try:
-        server = Server(llm, settings.server, settings.sampling, keys, state=cache_dir() / "levels")
-    except CoveyError:
-        llm.close()
-        raise
-    asyncio.run(server.run())
+    with _logged_to_stderr():
+        try:
+            server = Server(llm, settings.server, settings.sampling, keys, state=cache_dir() / "levels")
+        except CoveyError:
+            llm.close()
+            raise
+        asyncio.run(server.run())
 
 
-def _log_to_stderr() -> None:
-    """A line for each request and each event worth one, and whatever goes wrong in the engine."""
+@contextmanager
+def _logged_to_stderr() -> Iterator[None]:
+    """A line for each request and each event worth one, and whatever goes wrong in the engine; as long as it serves."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     for name, level in (("covey", logging.WARNING), ("covey.server", logging.INFO), ("uvicorn", logging.WARNING)):
@@ -46,3 +49,8 @@ def _log_to_stderr() -> None:
     for name in ("covey", "uvicorn"):
         logging.getLogger(name).addHandler(handler)
         logging.getLogger(name).propagate = False
+    try:
+        yield
+    finally:
+        for name in ("covey", "uvicorn"):
+            logging.getLogger(name).removeHandler(handler)
