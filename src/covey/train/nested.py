@@ -21,6 +21,9 @@ from covey.train.dataset import frequent_tokens, split
 from covey.train.fitting import fit
 from covey.train.schedule import TrainSettings
 
+# What a new draft is made like where nothing else is said.
+SHAPE: dict[str, Any] = {"kind": "standalone", "layers": 6, "exits": (2, 4, 6), "head_size": 8192}
+
 
 @dataclass(frozen=True, kw_only=True)
 class NestedSettings(TrainSettings):
@@ -51,10 +54,6 @@ class NestedSettings(TrainSettings):
     def trains_on(self) -> bool:
         """Whether it begins as a draft."""
         return self.start is not None and is_nested(Path(self.start))
-
-
-# What a new draft is made like where nothing else is said.
-SHAPE: dict[str, Any] = {"kind": "standalone", "layers": 6, "exits": (2, 4, 6), "head_size": 8192}
 
 
 def train_nested(settings: NestedSettings, report: Report = silent, tell: Callable[[str], None] = lambda line: None) -> NestedDraft:
