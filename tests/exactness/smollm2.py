@@ -1,10 +1,8 @@
-"""Records what transformers' greedy `generate` says with SmolLM2-135M in float32, as test data.
+"""Ninety prompts of nine tasks, and what transformers' greedy `generate` says to them with SmolLM2-135M in float32: test data.
 
-    python -m tests.exactness.smollm2                                   # tests/data/smollm2_float32.json, our own prompts
-    python -m tests.exactness.smollm2 --prompts dev.jsonl.gz --limit 10 --tokens 64 --output OUT.json
+    python -m tests.exactness.smollm2 dev.jsonl.gz      # tests/data/smollm2_float32.json, from a file in the format of `covey bench`
 
-With --prompts, a file in the format of `covey bench`, covey is run on the same prompts, plainly and with each drafter,
-and the differences are written, too. Prompts of a file are recorded by their ids alone.
+Ten prompts of each task, shortest first, of the sources that may be passed on: tests/data/README.md names them and their licences.
 """
 
 from __future__ import annotations
@@ -12,79 +10,70 @@ from __future__ import annotations
 import argparse
 import json
 import platform
+from dataclasses import dataclass
 from pathlib import Path
 
+from covey.prompts import TaskPrompt, read_prompts
+from covey.types import Message
+
 DATA = Path(__file__).parent.parent / "data" / "smollm2_float32.json"
-PROMPTS = {
-    "chat": "What is a good way to spend a rainy Sunday at home?",
-    "code": "Write a Python function that returns the sum of the squares of a list of numbers.",
-    "dialogue": "I would like to book a table for four people tomorrow evening. What do you need to know?",
-    "finance": "Revenue was 120 million in 2021 and 150 million in 2022. By how many percent did revenue grow?",
-    "math": "A baker has 24 rolls and sells a third of them. Then she bakes 10 more. How many rolls does she have?",
-    "qa": "Which planet of the solar system is the largest, and how many moons does it have?",
-    "rag": "Passage: The grey partridge lives in groups of six to fifteen birds, known as coveys. Question: What is a group of "
-    "grey partridges called?",
-    "summarization": "Summarise in one sentence: The town council met on Monday and agreed to repair the old bridge. Work will begin "
-    "in May and is expected to take four months. During that time traffic will use the northern road.",
-    "translation": "Translate to French: The library opens at nine in the morning.",
-}
+SOURCES = (
+    "boolq", "ddtp_de-en", "ddtp_fr-en", "debian", "dolly_hhrlhf", "finqa", "gsm8k_train", "mbpp", "pubmedqa", "self_instruct",
+    "sgd", "svamp", "taskmaster", "tatqa", "topical_chat", "triviaqa", "webquestions",
+)  # fmt: skip
+SPARE = "gpteacher_codegen"  # written by another model: only where the others are too few
+EACH = 10
+TOKENS = 32
 
 
-def versions() -> dict[str, str]:
+@dataclass(frozen=True)
+class Case:
+    """A prompt as chat turns and as token ids, and the tokens that transformers gave."""
+
+    id: str
+    task: str
+    messages: list[Message]
+    prompt: list[int]
+    tokens: list[int]
+
+
+def cases(each: int = EACH) -> list[Case]:
+    """The first prompts of every task, so many of each."""
+    found = [Case(**case) for case in json.loads(DATA.read_text("utf-8"))["cases"]]
+    return [case for case in found if sum(other.task == case.task for other in found[: found.index(case)]) < each]
+
+
+def chosen(prompts: list[TaskPrompt]) -> list[TaskPrompt]:
+    """Ten of each task, shortest first."""
+
+    def rank(prompt: TaskPrompt) -> tuple[bool, int]:
+        return prompt.source == SPARE, sum(len(message["content"]) for message in prompt.messages)
+
+    tasks = sorted({prompt.task for prompt in prompts})
+    allowed = sorted((prompt for prompt in prompts if prompt.source in (*SOURCES, SPARE)), key=rank)
+    return [prompt for task in tasks for prompt in [p for p in allowed if p.task == task][:EACH]]
+
+
+def record(prompts: Path) -> None:
     import torch
     import transformers
 
-    return {"python": platform.python_version(), "torch": torch.__version__, "transformers": transformers.__version__}
-
-
-def record_own() -> None:
     from covey.model.load import load_tokenizer
     from covey.model.reference import ReferenceGenerator
 
     tokenizer, reference = load_tokenizer("smollm2"), ReferenceGenerator("smollm2", "float32")
-    cases = []
-    for task, text in PROMPTS.items():
-        ids = tokenizer.apply_chat([{"role": "user", "content": text}])
-        cases.append({"task": task, "prompt": ids, "tokens": reference.greedy(ids, 32)})
-    DATA.write_text(json.dumps({"model": "smollm2", "dtype": "float32", "versions": versions(), "cases": cases}) + "\n")
-
-
-def record_file(prompts: Path, limit: int, tokens: int, output: Path) -> None:
-    from covey import LLM, SamplingParams
-    from covey.model.reference import ReferenceGenerator
-    from covey.prompts import read_prompts
-
-    chosen: list[tuple[str, str, list[dict[str, str]]]] = []
-    for prompt in read_prompts(prompts):
-        if sum(task == prompt.task for _, task, _ in chosen) < limit:
-            chosen.append((prompt.id, prompt.task, list(prompt.messages)))
-    reference = ReferenceGenerator("smollm2", "float32")
-    differing: dict[str, list[str]] = {}
-    with LLM("smollm2", drafters=["suffix"], dtype="float32", max_model_len=4096) as llm:
-        ids = [llm.encode(messages) for _, _, messages in chosen]
-        expected = [reference.greedy(i, tokens) for i in ids]
-        for method, length in (("plain", 0), ("suffix, k=4", 4), ("suffix, k=8", 8)):
-            done = llm.generate(ids, SamplingParams(max_tokens=tokens, speculation={"num_tokens": length}))
-            differing[method] = [c[0] for c, d, e in zip(chosen, done, expected, strict=True) if d.token_ids != e]
-    document = {
-        "model": "smollm2", "dtype": "float32", "versions": versions(), "prompts": len(ids), "tokens": tokens,
-        "tokens_compared": sum(map(len, expected)), "ids": [c[0] for c in chosen], "differing": differing,
-    }  # fmt: skip
-    output.write_text(json.dumps(document, indent=1) + "\n")
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--prompts", type=Path)
-    parser.add_argument("--limit", type=int, default=10, help="prompts of each task")
-    parser.add_argument("--tokens", type=int, default=64)
-    parser.add_argument("--output", type=Path)
-    arguments = parser.parse_args()
-    if arguments.prompts is None:
-        record_own()
-    else:
-        record_file(arguments.prompts, arguments.limit, arguments.tokens, arguments.output)
+    recorded = []
+    for prompt in chosen(read_prompts(prompts)):
+        ids = tokenizer.apply_chat(list(prompt.messages))
+        said = {"prompt": ids, "tokens": reference.greedy(ids, TOKENS)}
+        recorded.append({"id": prompt.id, "task": prompt.task, "messages": list(prompt.messages), **said})
+    versions = {"python": platform.python_version(), "torch": torch.__version__, "transformers": transformers.__version__}
+    lines = ",\n".join(json.dumps(case, ensure_ascii=False) for case in recorded)
+    head = json.dumps({"model": "smollm2", "dtype": "float32", "versions": versions})
+    DATA.write_text(f'{head[:-1]}, "cases": [\n{lines}\n]}}\n', "utf-8")
 
 
 if __name__ == "__main__":
-    main()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("prompts", type=Path)
+    record(parser.parse_args().prompts)

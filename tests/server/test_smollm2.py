@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import concurrent.futures
-import json
 from pathlib import Path
 
 import pytest
 
 from covey import LLM, SamplingParams
 from covey.config import cache_dir
-from tests.exactness.smollm2 import DATA, PROMPTS
+from tests.exactness.smollm2 import TOKENS, Case, cases
 from tests.server.running import eventually, running
 
 pytestmark = [
     pytest.mark.skipif(not Path(cache_dir() / "smollm2").exists(), reason="smollm2 is not in the cache: covey fetch smollm2 puts it there"),
     pytest.mark.slow,
 ]
-CASES = {case["task"]: case for case in json.loads(DATA.read_text())["cases"]}
-OPTIONS = {"drafters": ["suffix:smollm2"], "dtype": "float32", "device": "cpu", "max_model_len": 512, "max_num_seqs": 9}
+NINE = cases(each=1)
+OPTIONS = {"drafters": ["suffix:smollm2"], "dtype": "float32", "device": "cpu", "max_model_len": 640, "max_num_seqs": 9}
 
 
 @pytest.fixture(scope="module")
@@ -28,19 +27,18 @@ def real():
 
 
 def test_texts_asked_for_together_are_the_recorded_ones(real):
-    def ask(task: str) -> str:
-        messages = [{"role": "user", "content": PROMPTS[task]}]
-        answer = real.openai().chat.completions.create(model="smollm2", messages=messages, max_tokens=32)
+    def ask(case: Case) -> str:
+        answer = real.openai().chat.completions.create(model="smollm2", messages=case.messages, max_tokens=TOKENS)
         return answer.choices[0].message.content
 
-    with concurrent.futures.ThreadPoolExecutor(len(PROMPTS)) as pool:
-        texts = dict(zip(PROMPTS, pool.map(ask, PROMPTS), strict=True))
-    assert texts == {task: real.llm.tokenizer.decode(case["tokens"]) for task, case in CASES.items()}
+    with concurrent.futures.ThreadPoolExecutor(len(NINE)) as pool:
+        texts = list(pool.map(ask, NINE))
+    assert texts == [real.llm.tokenizer.decode(case.tokens) for case in NINE]
     assert eventually(real.at_rest)
 
 
 def test_a_sampled_stream_is_what_generate_gives(real):
-    messages = [{"role": "user", "content": PROMPTS["chat"]}]
+    messages = NINE[0].messages
     chunks = real.openai().chat.completions.create(
         model="smollm2", messages=messages, max_tokens=40, temperature=0.8, top_p=0.9, seed=11, stream=True
     )
