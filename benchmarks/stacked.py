@@ -23,7 +23,7 @@ from covey.drafters import CollectiveDrafter, NestedDrafter, shipped_draft
 from covey.model.load import LoadedModel, load
 from covey.types import Host, Sequence
 
-KIN = "smollm2,smollm2-code,smollm2-dialogue,smollm2-finance"
+KIN = "smollm2,smollm2-code,smollm2-dialogue,smollm2-translation"
 
 
 class ByItself(NestedDrafter):
