@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from covey.charge import Charge
 from covey.control.controller import Controller, Cut, Load
 from covey.control.market import Prospect, best_offer, profits
+from covey.control.probes import Savings
 from covey.cost import Costs, Drafting, DraftSample, PassSample
 from covey.survival import Outlook, Trust, Turnout, conditionals, outlooks
 from covey.types import Draft, Round, Sequence
@@ -28,15 +29,15 @@ Floats = NDArray[numpy.float64]
 
 _GROUND = 6.0  # drafts that what is known at large weighs against a sequence's own
 _OWN_MEMORY, _GROUND_MEMORY = 16.0, 512.0
-_PROBES = 0.01  # the share of time that may be spent on finding out whether speculation pays again
 _PROBE_LENGTH = 2
-_SAVED_PROBES = 2.0  # so many probes can be saved up
 _WAKING = 1.1  # what does not draft begins again when that pays by a tenth, so that it does not flap
 _MARGIN = 0.04  # tokens a sequence that a step's drafts must be expected to win: estimates are not exact
 _CARE = 1.1  # what drafts must be expected to win over what they cost: to lose is worse than not to win
 _SHY = 6  # drafts, the two that were only hoped for among them, before which a few sequences only are tried at a time
 _NOTHING = numpy.zeros(())
 _HORIZON = 32  # rounds that reading what a drafter has missed is paid off in
+_LEAST = 0.02  # survival under which a token is not sent: a pass that is as long with it by all that is known is a little longer
+_NAP = 4  # steps that the same sequences sleep before it is worked out again whether they should: little changes meanwhile
 
 
 @dataclass
@@ -90,7 +91,8 @@ class Goodput(Controller):
         self._drafted: dict[int, _Drafted] = {}
         self._step = _Step({}, set(), 0.0, 0)
         self._asked: dict[int, _Asked] = {}
-        self._savings = 0.0  # seconds that may be spent on probes
+        self._savings = Savings()
+        self._asleep: tuple[list[int], int] = [], 0  # who sleeps, and for how many steps more at least
         self._charge = Charge()  # under the way of taking turns of late
         self._charges: dict[str, Charge] = {}
 
@@ -104,18 +106,28 @@ class Goodput(Controller):
         if not able:
             return lengths
         asked = [sequences[i] for i in able]
+        if self._sleep_on(asked):
+            self._begin(sequences, lengths)
+            return lengths
         bid = self._best(asked, self._prospect(asked, [rooms[i] for i in able]), load)
         self._step.price = bid.price
         for i in [i for i, drafts in zip(able, bid.chosen.tolist(), strict=True) if drafts][: self._bold(asked, load)]:
             lengths[i] = min(rooms[i], bid.depth)
         if not any(lengths):
             self._maybe_probe([(sequences[i], i) for i in able], rooms, lengths, load)
+            self._asleep = [sequence.id for sequence in asked], _NAP
         self._begin(sequences, lengths)
         drafter = self.costs.drafter
         # A further guess costs a step, which sequences share, and is as good as guesses are.
         guess = bid.price * bid.charged * (drafter.per_step / max(1, len(self._step.lengths)) + drafter.per_token)
         self.floor = 0.0 if self._step.probes else (bid.slot + guess) / self.trust.rate
         return lengths
+
+    def _sleep_on(self, sequences: list[Sequence]) -> bool:
+        """Whether these were found not to be worth asking, a few steps ago."""
+        sleeping, left = self._asleep
+        self._asleep = sleeping, left - 1
+        return left > 1 and sleeping == [sequence.id for sequence in sequences]
 
     def _bold(self, sequences: list[Sequence], load: Load) -> int:
         """How many sequences may draft on hope alone: until a few drafts were made not many at a time, and none for a slow drafter, which
@@ -180,11 +192,9 @@ class Goodput(Controller):
         cost = self.costs.drafter.seconds(Drafting(length, length, 1, missed))
         both = self._pass_seconds(numpy.array([0.0, float(length)]), [sequence], load)
         cost += max(0.0, float(both[1] - both[0]))
-        if self._savings >= cost:
-            self._savings -= cost
+        if self._savings.pay(cost):
             lengths[at] = length
             self._step.probes.add(sequence.id)
-        self._savings = min(self._savings, _SAVED_PROBES * cost)
 
     def _begin(self, sequences: list[Sequence], lengths: list[int]) -> None:
         """Note who is asked, and what their drafter has to read for it."""
@@ -202,6 +212,8 @@ class Goodput(Controller):
 
     def trim(self, sequences: list[Sequence], drafts: list[Draft], load: Load) -> list[Cut]:
         step, rate = self._taken(sequences), self.trust.rate
+        if not step.lengths and not any(map(len, drafts)):
+            return [Cut(0, reason="does not pay")] * len(sequences)
         survival = [self.trust.corrected(draft.survival, sequence.id) for sequence, draft in zip(sequences, drafts, strict=True)]
         for sequence, found in zip(sequences, survival, strict=True):
             if asked := step.lengths.get(sequence.id, 0):
@@ -229,6 +241,7 @@ class Goodput(Controller):
             (-(2.0 if sequence.id in self._step.probes else value), depth, number)
             for number, (sequence, found) in enumerate(zip(sequences, survival, strict=True))
             for depth, value in enumerate(found)
+            if value >= _LEAST or sequence.id in self._step.probes
         )
         if not slots:
             return kept
@@ -271,7 +284,7 @@ class Goodput(Controller):
                 self.costs.target.observe(PassSample(fed, reach, alone))
         if self._step.lengths and self._step.work is not None:
             self.costs.drafter.observe(DraftSample(self._step.work, max(1e-9, first.step_draft_seconds)))
-        self._savings += _PROBES * (seconds + first.step_draft_seconds - first.step_overlap_seconds)
+        self._savings.add(seconds + first.step_draft_seconds - first.step_overlap_seconds)
         for each in rounds:
             self._learn(each)
 
