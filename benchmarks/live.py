@@ -92,7 +92,7 @@ def made(given: argparse.Namespace, batch: int, stack: ExitStack) -> list[Method
 
 def grouped(given: argparse.Namespace, llm: LLM, tasks: list[str], batch: int) -> list[list[list[int]]]:
     """Prompts of these tasks in turn, so many at a time; the first group is for warming up, and comes again at the end."""
-    every = [(p.task, llm.encode([dict(m) for m in p.messages])) for p in read_prompts(given.prompts, tuple(tasks))]
+    every = [(p.task, llm.tokenizer.apply_chat([dict(m) for m in p.messages])) for p in read_prompts(given.prompts, tuple(tasks))]
     by_task = [[ids for task, ids in every if task == wanted and len(ids) <= given.longest] for wanted in tasks]
     mixed = [ids for turn in itertools.zip_longest(*by_task) for ids in turn if ids is not None]
     groups = [mixed[at : at + batch] for at in range(0, len(mixed) - batch + 1, batch)][: given.groups]

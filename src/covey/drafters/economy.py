@@ -2,9 +2,10 @@
 
 The cheapest member is always asked. A dearer one is asked where the tokens that it is expected to win, times the time that a
 token is worth, are more than its time; how many it wins is learned from what came of asking it, by how sure the others
-were already. What does not pay is asked now and then all the same, so that it returns when it pays again. What is asked for may be a
-guess or a whole draft, as long as it is always the same. Members that are asked at once share what that costs: the first pays for the
-pass, the others for what they add (`fare.py`). Knows nothing of drafters or votes; times come from outside.
+were already. What does not pay is asked now and then all the same, as far as a hundredth of the time goes, so that it returns when
+it pays again. What is asked for may be a guess or a whole draft, as long as it is always the same. Members that are asked at once
+share what that costs: the first pays for the pass, the others for what they add (`fare.py`). Knows nothing of drafters or votes;
+times come from outside.
 
     economy.spent(1, seconds=0.002, guesses=1); economy.observe(happened); economy.pays(1, kind_of(0.3), alive=0.8)
 """
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from covey.control.probes import Savings
 from covey.drafters.arrears import Arrears
 from covey.drafters.fare import Fare
 from covey.types import Round
@@ -47,6 +49,7 @@ class Economy:
         self._asked = [[_HOPE_TRIALS] * KINDS for _ in range(members)]
         self._trials = [0] * members
         self._passed_over: Counter[tuple[int, int]] = Counter()
+        self._savings = Savings()
         self._seconds = self._tokens = 0.0
 
     @property
@@ -59,11 +62,12 @@ class Economy:
         if happened.tokens and not happened.prefilled:
             keep = 1 - 1 / _MEMORY
             seconds = (happened.step_verify_seconds + happened.step_other_seconds) / happened.step_sequences
+            self._savings.add(seconds)
             self._seconds = self._seconds * keep + seconds
             self._tokens = self._tokens * keep + len(happened.tokens)
 
     def spent(self, member: int, seconds: float, guesses: int) -> None:
-        """A member took so long for so many guesses.
+        """A member took so long for so many guesses; passes that it needed to follow a draft count as guesses.
 
         The cost follows the median: the first guess in a sequence has a whole prompt to read, and is not what the next one costs.
         """
@@ -124,7 +128,7 @@ class Economy:
             return True
         self._passed_over[member, kind] += 1
         known_of = self._asked[member][kind] - _HOPE_TRIALS
-        if self._passed_over[member, kind] < min(_PROBE_EVERY, _PROBE_FIRST * (1 + known_of)):
+        if self._passed_over[member, kind] < min(_PROBE_EVERY, _PROBE_FIRST * (1 + known_of)) or not self._savings.pay(price):
             return False
         self._passed_over[member, kind] = 0
         return True

@@ -116,11 +116,15 @@ class Ledger:
 
     def economy(self, target: str) -> Economy:
         """What members cost and bring with a target."""
-        return self._economies.setdefault(target, Economy(len(self.names)))
+        if target not in self._economies:
+            self._economies[target] = Economy(len(self.names))
+        return self._economies[target]
 
     def kinship(self, target: str) -> Kinship:
         """How much members err together with a target."""
-        return self._kinships.setdefault(target, Kinship(len(self.names)))
+        if target not in self._kinships:
+            self._kinships[target] = Kinship(len(self.names))
+        return self._kinships[target]
 
     def open(self, sequence: Sequence, length: int) -> Growing:
         """Begin a draft; what the last one came to is learned first. The sequence has begun."""

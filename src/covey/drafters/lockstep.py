@@ -106,6 +106,7 @@ class Lockstep:
             return
         asked = [(question.number, question.own) for question in questions]
         usual, unread = section.usual(asked), section.unread(asked)
+        passes = sum(self.members[number].passes(own) for number, own in asked)
         began = self.clock()
         guesses = section.guesses(asked)
         seconds = self.clock() - began
@@ -114,7 +115,7 @@ class Lockstep:
                 self.ledger.spend(number, seconds * len(mine) / len(asked), mine)
         # A member with a text to catch up with costs less next time, which is soon: until one is measured without, it is asked everywhere.
         if usual:
-            section.charge(economy, asked, seconds)
+            section.charge(economy, asked, seconds, passes)
         elif unread:
             economy.caught_up(unread, seconds, len(asked))
         for question, guess in zip(questions, guesses, strict=True):
@@ -130,10 +131,9 @@ class Lockstep:
             member, own = self.members[number], led[number].get(ballot.draft.sequence.id)
             if own is None or len(ballot.draft.tokens) >= own.length:
                 continue
-            passes = 1 + (len(own.tokens) - len(own.evidence) if member.drafter.wants_hidden else 0)
             free = not self.thrifty or not ballot.heard or member.guesser is None
             unread = 0 if free else member.unread(own.sequence, len(own.tokens))
-            if free or economy.pays(number, kind, ballot.draft.alive, passes, len(questions), unread):
+            if free or economy.pays(number, kind, ballot.draft.alive, member.passes(own), len(questions), unread):
                 questions.append(_Question(ballot, number, own, kind))
             ballot.heard = True
         return questions

@@ -72,6 +72,10 @@ class Member:
         guesses: list[Guess | None] = self.call("ask", [None] * len(drafts), drafts)
         return guesses
 
+    def passes(self, own: Growing) -> int:
+        """How often its model runs for a guess: a self draft that was not asked along a draft follows it token by token."""
+        return 1 + (len(own.tokens) - len(own.evidence) if self.drafter.wants_hidden else 0)
+
     def unread(self, sequence: Sequence, written: int = 0) -> int:
         """How much it has to read before a guess, where that is more than a little: then the time that this one takes says nothing of the
         next."""

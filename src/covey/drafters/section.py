@@ -40,8 +40,8 @@ class Section(Protocol):
         """Whether the time that these guesses will take says something of the next; to be asked before."""
         ...
 
-    def charge(self, economy: Economy, asked: list[Asked], seconds: float) -> None:
-        """Note that these guesses took so long."""
+    def charge(self, economy: Economy, asked: list[Asked], seconds: float, passes: int) -> None:
+        """Note that these guesses took so long, in so many passes of a model for one text."""
         ...
 
 
@@ -61,10 +61,10 @@ class One:
     def usual(self, asked: list[Asked]) -> bool:
         return not self.unread(asked)
 
-    def charge(self, economy: Economy, asked: list[Asked], seconds: float) -> None:
+    def charge(self, economy: Economy, asked: list[Asked], seconds: float, passes: int) -> None:
         # What a whole draft cost was spent when it was made.
         if self.member.guesser is not None:
-            economy.spent(self.numbers[0], seconds, len(asked))
+            economy.spent(self.numbers[0], seconds, passes)
 
 
 class Kin:
@@ -100,7 +100,7 @@ class Kin:
         """Nor does it where somebody was left out before: what it has to catch up with may take passes of its own."""
         return not self.unread(asked) and all(len(own.evidence) == len(own.tokens) for _, own in asked)
 
-    def charge(self, economy: Economy, asked: list[Asked], seconds: float) -> None:
+    def charge(self, economy: Economy, asked: list[Asked], seconds: float, passes: int) -> None:
         sequences = len({own.sequence.id for _, own in asked})
         economy.spent_together(self.numbers, seconds, sequences, len(asked))
 
