@@ -49,9 +49,10 @@ class Method:
         self.requests: list[Request] = []
         self.seconds, self.given = 0.0, 0
 
-    def begin(self, prompts: list[list[int]], params: SamplingParams) -> None:
+    def begin(self, prompts: list[list[int]], params: list[SamplingParams]) -> None:
         self.seconds, self.given = 0.0, 0
-        self.requests = [self.llm._request(list(prompt), params, self._hear, model=None, scope="") for prompt in prompts]
+        asked = zip(prompts, params, strict=True)
+        self.requests = [self.llm._request(list(prompt), each, self._hear, model=None, scope="") for prompt, each in asked]
         self.llm._add(self.requests)
 
     def step(self) -> None:
@@ -99,7 +100,14 @@ def grouped(given: argparse.Namespace, llm: LLM, tasks: list[str], batch: int) -
     return [groups[-1], *groups]
 
 
-def answered(methods: list[Method], prompts: list[list[int]], params: SamplingParams, first: int) -> dict[str, Any]:
+def wanted(given: argparse.Namespace, count: int) -> list[SamplingParams]:
+    """Answers of half to one and a half times `--max-tokens`: where all end at once, whoever brings some on faster than others has the
+    others alone in the end, and plain decoding never."""
+    lengths = [given.max_tokens * (4 + 7 * number % 9) // 8 for number in range(count)]
+    return [SamplingParams(max_tokens=max(1, length), temperature=given.temperature, seed=0) for length in lengths]
+
+
+def answered(methods: list[Method], prompts: list[list[int]], params: list[SamplingParams], first: int) -> dict[str, Any]:
     """One group by all methods. first: whose turn it is where all have come equally far."""
     turns = methods[first % len(methods) :] + methods[: first % len(methods)]
     for method in turns:
@@ -118,7 +126,7 @@ def measure(given: argparse.Namespace, cell: dict[str, Any], write: Callable[[],
     """All groups of prompts of a cell that it does not hold yet, and what they come to."""
     with ExitStack() as stack:
         methods = made(given, cell["batch"], stack)
-        params = SamplingParams(max_tokens=given.max_tokens, temperature=given.temperature, seed=0)
+        params = wanted(given, cell["batch"])
         warming, *groups = grouped(given, methods[0].llm, cell["tasks"], cell["batch"])
         answered(methods, warming, params, 0)
         for number in track(range(len(cell["groups"]), len(groups)), f"{', '.join(cell['tasks'])}, batch {cell['batch']}"):

@@ -32,12 +32,11 @@ _OWN_MEMORY, _GROUND_MEMORY = 16.0, 512.0
 _PROBE_LENGTH = 2
 _WAKING = 1.1  # what does not draft begins again when that pays by a tenth, so that it does not flap
 _MARGIN = 0.04  # tokens a sequence that a step's drafts must be expected to win: estimates are not exact
-_CARE = 1.1  # what drafts must be expected to win over what they cost: to lose is worse than not to win
+_CARE = 1.2  # what drafts must be expected to win over what they cost: to lose is worse than not to win
 _SHY = 6  # drafts, the two that were only hoped for among them, before which a few sequences only are tried at a time
 _NOTHING = numpy.zeros(())
 _HORIZON = 32  # rounds that reading what a drafter has missed is paid off in
 _LEAST = 0.02  # survival under which a token is not sent: a pass that is as long with it by all that is known is a little longer
-_NAP = 4  # steps that the same sequences sleep before it is worked out again whether they should: little changes meanwhile
 
 
 @dataclass
@@ -92,7 +91,6 @@ class Goodput(Controller):
         self._step = _Step({}, set(), 0.0, 0)
         self._asked: dict[int, _Asked] = {}
         self._savings = Savings()
-        self._asleep: tuple[list[int], int] = [], 0  # who sleeps, and for how many steps more at least
         self._charge = Charge()  # under the way of taking turns of late
         self._charges: dict[str, Charge] = {}
 
@@ -106,28 +104,18 @@ class Goodput(Controller):
         if not able:
             return lengths
         asked = [sequences[i] for i in able]
-        if self._sleep_on(asked):
-            self._begin(sequences, lengths)
-            return lengths
         bid = self._best(asked, self._prospect(asked, [rooms[i] for i in able]), load)
         self._step.price = bid.price
         for i in [i for i, drafts in zip(able, bid.chosen.tolist(), strict=True) if drafts][: self._bold(asked, load)]:
             lengths[i] = min(rooms[i], bid.depth)
         if not any(lengths):
             self._maybe_probe([(sequences[i], i) for i in able], rooms, lengths, load)
-            self._asleep = [sequence.id for sequence in asked], _NAP
         self._begin(sequences, lengths)
         drafter = self.costs.drafter
         # A further guess costs a step, which sequences share, and is as good as guesses are.
         guess = bid.price * bid.charged * (drafter.per_step / max(1, len(self._step.lengths)) + drafter.per_token)
         self.floor = 0.0 if self._step.probes else (bid.slot + guess) / self.trust.rate
         return lengths
-
-    def _sleep_on(self, sequences: list[Sequence]) -> bool:
-        """Whether these were found not to be worth asking, a few steps ago."""
-        sleeping, left = self._asleep
-        self._asleep = sleeping, left - 1
-        return left > 1 and sleeping == [sequence.id for sequence in sequences]
 
     def _bold(self, sequences: list[Sequence], load: Load) -> int:
         """How many sequences may draft on hope alone: until a few drafts were made not many at a time, and none for a slow drafter, which
