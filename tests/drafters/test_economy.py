@@ -9,6 +9,9 @@ import pytest
 from covey.drafters import CollectiveDrafter
 from covey.drafters.collective import VOTES
 from covey.drafters.economy import Economy, kind_of
+from covey.drafters.guesser import Growing
+from covey.drafters.member import Member
+from covey.drafters.section import One
 from covey.types import Round
 from tests.drafters.members import Says, asked_of, propose, sequence
 
@@ -136,3 +139,28 @@ def test_without_thrift_everybody_is_asked_everywhere(vote):
         text.commit([8])
         collective.commit(text, draft, 0)
     assert len(slow.seen) == 100
+
+
+def test_trials_of_what_does_not_pay_have_a_hundredth_of_the_time():
+    books = economy(cost=0.02)
+    for _ in range(300):
+        books.learn(1, 3, 0)
+    trials = 0
+    for _ in range(4000):
+        books.observe(ROUND)  # 0.02 seconds
+        trials += books.pays(1, 3, alive=1.0)
+    assert 0.005 < trials * 0.02 / (4000 * 0.02) < 0.0105
+
+
+def test_a_guess_after_tokens_that_were_not_followed_is_charged_for_as_many_passes():
+    class Reads(Says):
+        wants_hidden = True
+
+    books, member, text = Economy(1), Member(Reads(7)), sequence(1, 2)
+    section = One(0, member)
+    for written in (0, 3) * 50:
+        own = Growing(text, 2, 8, tokens=[7] * written)
+        assert member.passes(own) == 1 + written
+        section.charge(books, [(0, own)], seconds=0.001 * (1 + written), passes=member.passes(own))
+    assert books.cost[0] == pytest.approx(0.001, rel=0.1)
+    assert Member(Says(7)).passes(Growing(text, 2, 8, tokens=[7] * 3)) == 1
