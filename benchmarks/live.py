@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from adversaries import ADVERSARIES
+from cells import begun
 from lengths import GROUPS
 from rich.progress import track
 
@@ -161,15 +162,6 @@ def chosen(groups: list[dict[str, Any]], method: Method, methods: list[Method]) 
         "over_best": paired_ratio([[ratio] for ratio in scored]),
         "gap_closed": (speed(groups, method.label) - worst) / gap if gap > 0 else None,
     }
-
-
-def begun(given: argparse.Namespace, settings: dict[str, Any]) -> list[dict[str, Any]]:
-    if not given.json.exists():
-        return []
-    document = json.loads(given.json.read_text("utf-8"))
-    if document["settings"] != settings:
-        raise SystemExit(f"--json {given.json}: begun with other settings ({document['settings']}); give another file")
-    return list(document["cells"])
 
 
 def arguments() -> argparse.Namespace:

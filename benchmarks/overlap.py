@@ -32,6 +32,7 @@ from typing import Any
 
 import torch
 from always import Always
+from cells import begun
 
 from covey import LLM, SamplingParams, provenance
 from covey.pipeline import Placement
@@ -229,16 +230,6 @@ def chosen(given: argparse.Namespace, llm: LLM, batch: int) -> list[list[int]]:
     if not every:
         raise SystemExit(f"--longest {given.longest}: no prompt is as short as that; set it higher")
     return every * -(-batch // len(every))
-
-
-def begun(given: argparse.Namespace, settings: dict[str, Any]) -> list[dict[str, Any]]:
-    """Cells that were done before, those that failed left out."""
-    if not given.json.exists():
-        return []
-    document = json.loads(given.json.read_text("utf-8"))
-    if document["settings"] != settings:
-        raise SystemExit(f"--json {given.json}: begun with other settings ({document['settings']}); give another file")
-    return [cell for cell in document["cells"] if "error" not in cell]
 
 
 def arguments() -> argparse.Namespace:
