@@ -23,6 +23,13 @@ def test_a_fit_gives_back_what_was_measured() -> None:
     assert cost.seconds(numpy.array([1, 8])).shape == (2,)
 
 
+def test_one_number_of_tokens_costs_what_it_does_among_many() -> None:
+    cost = PassCost.fit(SAMPLES)
+    cost.observe(PassSample(7, 700, 0.05))  # drift, and places of their own
+    sizes = [1, 1.5, 2, 7, 8, 33, 64, 4096, 9000]
+    assert [cost.at(size, 100 * size) for size in sizes] == pytest.approx(cost.seconds(sizes, 100 * numpy.array(sizes)).tolist())
+
+
 def test_beyond_the_largest_measured_the_slope_goes_on() -> None:
     cost = PassCost.fit(SAMPLES)
     assert float(cost.seconds(64)) == pytest.approx(0.02 + 0.01 * 8, rel=0.05)

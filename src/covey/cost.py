@@ -8,9 +8,11 @@ every Round after it, so that a machine that gets busier, or a longer context, i
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
+from math import exp, log
 from statistics import median
 from typing import Any
 
@@ -21,6 +23,7 @@ Floats = NDArray[numpy.float64]
 
 # Numbers of tokens that a pass is priced at; between them it is interpolated. Fine where a step of the staircase is a large share.
 _GRID = numpy.array([1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 40, 48, 64, 96, 128, 192, 256, 512, 1024, 4096], numpy.float64)
+_PLACES: list[float] = _GRID.tolist()
 _GUESS = (0.02, 0.0005)  # seconds of a pass and of a token in it, where nothing was measured
 _SURPRISE = 2.0  # a sample counts as at most so many times, or such a part of, what was expected: one hiccup is no trend
 _DRIFT_PACE, _PLACE_PACE = 0.1, 0.15
@@ -97,13 +100,18 @@ class PassCost:
         result: Floats = (base + self.per_reach * numpy.asarray(reach, numpy.float64)) * numpy.exp(self.drift)
         return result
 
+    def at(self, tokens: float, reach: float = 0.0) -> float:
+        """As `seconds`, for one number of tokens: many times as quick."""
+        above, share = _between(tokens)
+        base = self._steps[above - 1] * (1 - share) + self._steps[above] * share
+        return (base + self.per_reach * reach) * exp(self.drift)
+
     def observe(self, sample: PassSample) -> None:
-        ratio = sample.seconds / float(self.seconds(sample.tokens, sample.reach))
-        surprise = float(numpy.log(min(max(ratio, 1 / _SURPRISE), _SURPRISE)))
+        ratio = sample.seconds / self.at(sample.tokens, sample.reach)
+        surprise = log(min(max(ratio, 1 / _SURPRISE), _SURPRISE))
         self.drift += _DRIFT_PACE * surprise
         # The rest belongs to this size alone: shared by the two places that it lies between.
-        above = min(max(int(numpy.searchsorted(_GRID, sample.tokens)), 1), len(_GRID) - 1)
-        share = float(min(max((sample.tokens - _GRID[above - 1]) / (_GRID[above] - _GRID[above - 1]), 0.0), 1.0))
+        above, share = _between(sample.tokens)
         for place, part in ((above - 1, 1 - share), (above, share)):
             self.places[place] += _PLACE_PACE * part * surprise
             self._seen[place] += part
@@ -117,10 +125,20 @@ class PassCost:
 
     def _even(self) -> None:
         self._stairs = _rising(self.table * numpy.exp(self.places), self._seen)
+        self._steps: list[float] = self._stairs.tolist()
+
+
+def _between(tokens: float) -> tuple[int, float]:
+    """The place of the grid above so many tokens, and how near to it they are, from 0, at the place below, to 1."""
+    above = min(max(bisect_left(_PLACES, tokens), 1), len(_PLACES) - 1)
+    low, high = _PLACES[above - 1], _PLACES[above]
+    return above, min(max((tokens - low) / (high - low), 0.0), 1.0)
 
 
 def _rising(values: Floats, weights: Floats) -> Floats:
     """The non-decreasing sequence that is nearest in the weighted least squares (pool adjacent violators)."""
+    if (values[1:] >= values[:-1]).all():
+        return values
     pools: list[tuple[float, float, int]] = []  # mean, weight, and how many values share it
     for value, own in zip(values.tolist(), weights.tolist(), strict=True):
         mean, weight, count = value, own, 1

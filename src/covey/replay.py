@@ -106,7 +106,7 @@ class _Clock:
         return self._costs.drafter.seconds(work) * self._noise()
 
     def verify(self, tokens: int, reach: int) -> float:
-        return float(self._costs.target.seconds(tokens, reach)) * self._noise()
+        return self._costs.target.at(tokens, reach) * self._noise()
 
     def _noise(self) -> float:
         return self._chooser.lognormvariate(0.0, self._jitter) if self._jitter else 1.0

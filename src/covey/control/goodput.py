@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence as Seq
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy
 from numpy.typing import NDArray
@@ -21,7 +22,7 @@ from covey.charge import Charge
 from covey.control.controller import Controller, Cut, Load
 from covey.control.market import Prospect, best_offer, profits
 from covey.control.probes import Savings
-from covey.cost import Costs, Drafting, DraftSample, PassSample
+from covey.cost import Costs, Drafting, DraftSample, PassCost, PassSample
 from covey.survival import Outlook, Trust, Turnout, conditionals, outlooks
 from covey.types import Draft, Round, Sequence
 
@@ -34,7 +35,6 @@ _WAKING = 1.1  # what does not draft begins again when that pays by a tenth, so 
 _MARGIN = 0.04  # tokens a sequence that a step's drafts must be expected to win: estimates are not exact
 _CARE = 1.2  # what drafts must be expected to win over what they cost: to lose is worse than not to win
 _SHY = 6  # drafts, the two that were only hoped for among them, before which a few sequences only are tried at a time
-_NOTHING = numpy.zeros(())
 _HORIZON = 32  # rounds that reading what a drafter has missed is paid off in
 _LEAST = 0.02  # survival under which a token is not sent: a pass that is as long with it by all that is known is a little longer
 
@@ -80,6 +80,23 @@ class _Bid:
     charged: float = 1.0
 
 
+@dataclass(frozen=True)
+class _Pass:
+    """A pass of some sequences with drafted tokens beside what is fed anyway, each of which looks back so far."""
+
+    cost: PassCost
+    load: Load
+    far: float
+
+    def seconds(self, slots: Floats) -> Floats:
+        """With each of these numbers of drafted tokens."""
+        return self.cost.seconds(self.load.tokens + slots, self.load.reach + slots * self.far)
+
+    def at(self, slots: float) -> float:
+        """With so many drafted tokens."""
+        return self.cost.at(self.load.tokens + slots, self.load.reach + slots * self.far)
+
+
 class Goodput(Controller):
     """See the module. costs are refreshed from every step. longest: the longest draft."""
 
@@ -122,7 +139,7 @@ class Goodput(Controller):
         is tried as a probe is."""
         if self._ground.trials >= _SHY:
             return len(sequences)
-        slow = self.costs.drafter.seconds(Drafting(1, 1, 1)) > float(self._pass_seconds(_NOTHING, sequences, load)) / 2
+        slow = self.costs.drafter.seconds(Drafting(1, 1, 1)) > self._pass(sequences, load).at(0) / 2
         return 0 if slow else -(-len(sequences) // 4)
 
     def _prospect(self, sequences: list[Sequence], rooms: list[int]) -> Prospect:
@@ -146,13 +163,12 @@ class Goodput(Controller):
         and time is no cheaper for that.
         """
         decoding = Load(len(sequences), sum(len(sequence.tokens) for sequence in sequences))
-        plain = float(self._pass_seconds(_NOTHING, sequences, decoding))
+        step = self._pass(sequences, decoding)
+        plain = step.at(0)
         best, chosen = _Bid(len(sequences) / plain, 0.0, 0, numpy.zeros(len(sequences), bool)), numpy.ones(len(sequences), bool)
         slots, drafting = 0.0, 0.0
         for _ in range(2):  # what everybody would win together says who does not pay
-            offer = best_offer(
-                prospect, chosen, self.costs.drafter, self._charge, lambda sent: self._pass_seconds(sent, sequences, decoding)
-            )
+            offer = best_offer(prospect, chosen, self.costs.drafter, self._charge, plain, step.seconds)
             if offer.gain - _CARE * (offer.seconds - plain) * len(sequences) / plain > _MARGIN * len(sequences) and offer.rate > best.price:
                 best = _Bid(offer.rate, 0.0, min(self.longest, offer.depth + 1), chosen, offer.charged)
                 slots, drafting = offer.slots, offer.drafting
@@ -164,8 +180,9 @@ class Goodput(Controller):
             self._of(sequence).awake = asked
         # A staircase has no slope: the slots of this pass, and one more for everybody, pay alike for all that they cost together.
         more = slots + len(sequences)
-        both = self._charge.relieved(self._pass_seconds(numpy.array([0.0, more]), sequences, load), drafting)
-        return replace(best, slot=best.price * float(both[1] - both[0]) / more)
+        step = self._pass(sequences, load)
+        longer = self._charge.relieved(step.at(more), drafting) - self._charge.relieved(step.at(0), drafting)
+        return replace(best, slot=best.price * float(longer) / more)
 
     def _maybe_probe(self, able: list[tuple[Sequence, int]], rooms: list[int], lengths: list[int], load: Load) -> None:
         """Where nobody drafts, one sequence does, as often as a hundredth of the time pays for it."""
@@ -178,8 +195,8 @@ class Goodput(Controller):
         )
         length = min(_PROBE_LENGTH if dear else self.longest, rooms[at])
         cost = self.costs.drafter.seconds(Drafting(length, length, 1, missed))
-        both = self._pass_seconds(numpy.array([0.0, float(length)]), [sequence], load)
-        cost += max(0.0, float(both[1] - both[0]))
+        step = self._pass([sequence], load)
+        cost += max(0.0, step.at(length) - step.at(0))
         if self._savings.pay(cost):
             lengths[at] = length
             self._step.probes.add(sequence.id)
@@ -234,7 +251,7 @@ class Goodput(Controller):
         if not slots:
             return kept
         gains = numpy.concatenate([[0.0], numpy.cumsum([-negative for negative, _, _ in slots])])
-        seconds = self._charge.relieved(self._pass_seconds(numpy.arange(len(slots) + 1.0), sequences, load), self._spent)
+        seconds = self._charge.relieved(self._pass(sequences, load).seconds(numpy.arange(len(slots) + 1.0)), self._spent)
         best = int((gains - self._step.price * seconds).argmax())
         probed = sum(len(found) for sequence, found in zip(sequences, survival, strict=True) if sequence.id in self._step.probes)
         for _, _, number in slots[: max(best, probed)]:
@@ -243,9 +260,10 @@ class Goodput(Controller):
 
     def _cuts(self, sequences: list[Sequence], survival: Seq[Seq[float]], kept: list[int], load: Load) -> list[Cut]:
         step, total = self._step, sum(kept)
-        both = self._pass_seconds(numpy.array([0.0, float(total)]), sequences, load)
-        drafting = float(self._charge.seconds(self._spent, both[0])) / max(1, len(step.lengths))
-        each = float(both[1] - both[0]) / max(1, total)
+        target = self._pass(sequences, load)
+        plain = target.at(0)
+        drafting = float(self._charge.seconds(self._spent, plain)) / max(1, len(step.lengths))
+        each = (target.at(total) - plain) / max(1, total)
         cuts = []
         for sequence, found, length in zip(sequences, survival, kept, strict=True):
             asked = sequence.id in step.lengths
@@ -267,7 +285,7 @@ class Goodput(Controller):
         self._charge.observe(first.step_draft_seconds, first.step_overlap_seconds, seconds)
         if fed := sum(each.fed for each in rounds):
             reach = sum(each.fed * each.start for each in rounds)
-            expected = lambda: float(self.costs.target.seconds(fed, reach))  # noqa: E731
+            expected = partial(self.costs.target.at, fed, reach)
             if (alone := self._charge.alone(seconds, first.step_beside_seconds, expected)) is not None:
                 self.costs.target.observe(PassSample(fed, reach, alone))
         if self._step.lengths and self._step.work is not None:
@@ -307,7 +325,6 @@ class Goodput(Controller):
         """Tokens that the drafter has not been shown yet."""
         return max(0, len(sequence.tokens) - sequence.shown)
 
-    def _pass_seconds(self, slots: Floats, sequences: list[Sequence], load: Load) -> Floats:
-        """A pass with so many drafted tokens beside what is fed anyway."""
-        far = sum(len(sequence.tokens) for sequence in sequences) / max(1, len(sequences))
-        return self.costs.target.seconds(load.tokens + slots, load.reach + slots * far)
+    def _pass(self, sequences: list[Sequence], load: Load) -> _Pass:
+        """What the target's next pass costs."""
+        return _Pass(self.costs.target, load, sum(len(sequence.tokens) for sequence in sequences) / max(1, len(sequences)))

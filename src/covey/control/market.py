@@ -3,7 +3,8 @@
 Pure. Every depth is tried, and at each every number of tokens sent, the surest first, because the cost of a pass is a staircase.
 Knows nothing of sequences, or of what becomes of a plan.
 
-    offer = best_offer(prospect, chosen, costs.drafter, charge, pass_seconds); profits(prospect, offer, costs.drafter, price=offer.rate)
+    offer = best_offer(prospect, chosen, costs.drafter, charge, plain, pass_seconds)
+    profits(prospect, offer, costs.drafter, price=offer.rate)
 """
 
 from __future__ import annotations
@@ -53,12 +54,17 @@ class Offer:
 
 
 def best_offer(
-    prospect: Prospect, chosen: NDArray[numpy.bool_], drafter: DraftCost, charge: Charge, pass_seconds: Callable[[Floats], Floats]
+    prospect: Prospect,
+    chosen: NDArray[numpy.bool_],
+    drafter: DraftCost,
+    charge: Charge,
+    plain: float,
+    pass_seconds: Callable[[Floats], Floats],
 ) -> Offer:
     """The company drafts, and something is sent; everybody in the batch decodes a token besides.
 
-    chosen: who is of the company, [n], at least one. charge: what drafting adds to a step. pass_seconds: what a pass of the batch takes
-    with so many drafted tokens in it.
+    chosen: who is of the company, [n], at least one. charge: what drafting adds to a step. plain: seconds of a pass of the
+    batch with no drafted token; pass_seconds: with so many.
     """
     share = prospect.share[chosen]
     depths, classes = share.shape[1:]
@@ -77,7 +83,6 @@ def best_offer(
     rate = (len(chosen) + gain) / (passes + charge.seconds(drafting[:, None], passes))
     depth, place = divmod(int(rate.argmax()), rate.shape[1])
     sent, seconds, spent = float(slots[depth, place]), float(passes[depth, place]), float(drafting[depth])
-    plain = float(pass_seconds(numpy.zeros(())))
     slot = (seconds - plain) / sent if sent else 0.0
     return Offer(
         rate=float(rate[depth, place]),

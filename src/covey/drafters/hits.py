@@ -3,11 +3,12 @@
 Pure counting. It knows nothing of what makes a kind.
 
     table = HitTable(prior=[0.3, 0.8]); table.record(1, hit=True); table.probability(1)
+    corrections = Corrections(); corrections.record(1, estimate=0.5, hit=True); corrections.of(1, estimate=0.4)
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from itertools import product
 from math import exp
 
@@ -32,6 +33,28 @@ class HitTable:
     def record(self, kind: int, hit: bool) -> None:
         self.hits[kind] = self.hits[kind] * self.keep + hit
         self.trials[kind] = self.trials[kind] * self.keep + 1.0
+
+
+class Corrections:
+    """What estimates of a kind were wrong by on average: within a kind they keep their order, which a hit rate would lose.
+
+    An estimate weighs as `prior_trials` fresh trials; each trial weighs 1 - 1/memory of the next one of its kind. Kinds are whatever
+    can be a key.
+    """
+
+    def __init__(self, *, prior_trials: float = 16.0, memory: float = 512.0) -> None:
+        self.prior_trials, self.keep = prior_trials, 1.0 - 1.0 / memory
+        self._off: dict[Hashable, tuple[float, float]] = {}  # hits beyond those expected, and trials
+
+    def of(self, kind: Hashable, estimate: float) -> float:
+        """The corrected probability of a hit, strictly between 0 and 1."""
+        off, trials = self._off.get(kind, (0.0, 0.0))
+        return min(0.999, max(0.001, estimate + off / (trials + self.prior_trials)))
+
+    def record(self, kind: Hashable, estimate: float, hit: bool) -> None:
+        """A forecast that was given this estimate, before correction, came true or not."""
+        off, trials = self._off.get(kind, (0.0, 0.0))
+        self._off[kind] = off * self.keep + hit - estimate, trials * self.keep + 1.0
 
 
 def logistic_prior(*odds: Sequence[float]) -> list[float]:

@@ -9,12 +9,13 @@ outlive it. Everybody is scored on the verified text, whoever won. Knows nothing
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Hashable
 from collections.abc import Sequence as Seq
 from dataclasses import dataclass, field, replace
 
 from covey.drafters.economy import Economy
 from covey.drafters.guesser import Growing
-from covey.drafters.hits import HitTable
+from covey.drafters.hits import Corrections
 from covey.drafters.records import Records
 from covey.kinship import Kinship
 from covey.types import Contribution, Draft, Sequence
@@ -58,7 +59,7 @@ class Asked:
 class Standing:
     """What is kept of one sequence: its members' weights, the draft that was voted, and what everybody guessed along it.
 
-    sharing: how members that err together share their votes. elected: kind and token of every voted one, also of a last one that was
+    sharing: how members that err together share their votes. elected: what was voted, by what kind of vote, also a last token that was
     not worth writing. times: how often each member was asked for the draft that is told next; spent: the seconds that it took.
     """
 
@@ -68,7 +69,7 @@ class Standing:
     draft: Growing | None = None
     casts: list[list[Cast]] = field(default_factory=list)
     asked: list[Asked] = field(default_factory=list)
-    elected: list[tuple[int, int]] = field(default_factory=list)
+    elected: list[tuple[Hashable, Voted]] = field(default_factory=list)
     votes: list[tuple[str, ...]] = field(default_factory=list)
     times: Counter[int] = field(default_factory=Counter)
     spent: defaultdict[int, float] = field(default_factory=lambda: defaultdict(float))
@@ -101,7 +102,7 @@ class Ledger:
         self.floor: float | None = None  # a controller's
         self.records = Records(names)
         self.standings: dict[int, Standing] = {}
-        self._tables: dict[str, HitTable] = {}
+        self._corrections: dict[str, Corrections] = {}
         self._economies: dict[str, Economy] = {}
         self._kinships: dict[str, Kinship] = {}
 
@@ -148,10 +149,10 @@ class Ledger:
     def write(self, draft: Growing, casts: list[Cast], voted: Voted) -> None:
         """Note who guessed what, and write the voted token if it is worth it."""
         standing = self.standings[draft.sequence.id]
-        kind = _kind(voted)
-        probability = self._table(draft.sequence.target).probability(kind)
+        kind = _kind(casts, voted)
+        probability = self._corrections_of(draft.sequence.target).of(kind, voted.sure)
         standing.casts.append(casts)
-        standing.elected.append((kind, voted.token))
+        standing.elected.append((kind, voted))
         if draft.extend(voted.token, probability, self.min_survival, self.floor):
             standing.votes.append(tuple(self.names[cast.member] for cast in voted.supporters))
 
@@ -188,30 +189,30 @@ class Ledger:
 
     def _score(self, standing: Standing, sequence: Sequence, known: list[int]) -> None:
         """known: the text from where the draft began, as far as its guesses can be judged."""
-        table, economy, kinship = self._table(sequence.target), self.economy(sequence.target), self.kinship(sequence.target)
-        for casts, (kind, elected), token in zip(standing.casts, standing.elected, known, strict=False):
+        corrections, economy, kinship = self._corrections_of(sequence.target), self.economy(sequence.target), self.kinship(sequence.target)
+        for casts, (kind, voted), token in zip(standing.casts, standing.elected, known, strict=False):
             for cast in casts:
                 standing.weights.record(cast.member, cast.token == token, cast.estimate)
                 standing.rates.record(cast.member, cast.token == token)
                 self.records.record(sequence.target, sequence.kind, cast.member, cast.token == token)
             kinship.record([(cast.member, cast.token) for cast in casts], token)
-            table.record(kind, elected == token)
+            corrections.record(kind, voted.sure, voted.token == token)
         for asked in standing.asked:
             if asked.place < len(known):
                 came = known[asked.place :]
                 economy.learn(asked.member, asked.kind, _agreed(asked.after, came) - _agreed(asked.before, came))
 
-    def _table(self, target: str) -> HitTable:
-        if target not in self._tables:
-            middles = [(c + 0.5) / _CLASSES for c in range(_CLASSES)]
-            self._tables[target] = HitTable(middles * (1 << len(self.names)))
-        return self._tables[target]
+    def _corrections_of(self, target: str) -> Corrections:
+        if target not in self._corrections:
+            self._corrections[target] = Corrections()
+        return self._corrections[target]
 
 
-def _kind(voted: Voted) -> int:
-    """Who was for it, and how sure the vote is."""
-    company = sum(1 << cast.member for cast in voted.supporters)
-    return company * _CLASSES + min(_CLASSES - 1, int(voted.sure * _CLASSES))
+def _kind(casts: list[Cast], voted: Voted) -> Hashable:
+    """Who was for it, who spoke for another token, and how sure the vote is."""
+    supporters = sum(1 << cast.member for cast in voted.supporters)
+    spoke = sum(1 << cast.member for cast in casts)
+    return supporters, spoke & ~supporters, min(_CLASSES - 1, int(voted.sure * _CLASSES))
 
 
 def _agreed(path: Seq[int], known: Seq[int]) -> int:

@@ -56,12 +56,14 @@ class Lockstep:
 
     def _hold(self, drafts: list[Growing], led: list[dict[int, Growing]]) -> None:
         """Vote until all are done. led: for each member, the drafts that it takes part in, by sequence."""
+        if not drafts:
+            return
+        economy = self.ledger.economy(drafts[0].sequence.target)
+        turns = self._turns(economy.order())
         while growing := [draft for draft in drafts if not draft.done]:
             ballots = [_Ballots(draft) for draft in growing]
-            economy = self.ledger.economy(growing[0].sequence.target)
-            order = economy.order()
-            for section in sorted(self.sections, key=lambda section: min(map(order.index, section.numbers))):
-                self._hear(section, led, ballots, economy)
+            for section, numbers in turns:
+                self._hear(section, numbers, led, ballots, economy)
             for ballot in ballots:
                 draft = ballot.draft
                 if ballot.voted is None:
@@ -71,6 +73,11 @@ class Lockstep:
                 for member_drafts in led:
                     if (follower := member_drafts.get(draft.sequence.id)) is not None:
                         follower.tokens[:] = draft.tokens
+
+    def _turns(self, order: list[int]) -> list[tuple[Section, list[int]]]:
+        """Who is asked when, and in which order of those who are asked at once; order: of all members."""
+        turns = [(section, sorted(section.numbers, key=order.index)) for section in self.sections]
+        return sorted(turns, key=lambda turn: order.index(turn[1][0]))
 
     def _resume(self, number: int, drafts: list[Growing]) -> dict[int, Growing]:
         """The drafts that a member took part in, and can go on with."""
@@ -98,19 +105,21 @@ class Lockstep:
         self.ledger.economy(wanted[0].sequence.target).spent(number, seconds, sum(len(own) for _, own in usable))
         return {draft.sequence.id: Whole(draft.sequence, draft.start, len(own), own=own) for draft, own in usable}
 
-    def _hear(self, section: Section, led: list[dict[int, Growing]], ballots: list[_Ballots], economy: Economy) -> None:
-        """Ask a section about those drafts where its members can be heard and where that pays."""
-        numbers = [number for number in economy.order() if number in section.numbers]
+    def _hear(
+        self, section: Section, numbers: list[int], led: list[dict[int, Growing]], ballots: list[_Ballots], economy: Economy
+    ) -> None:
+        """Ask a section, whose members have these numbers, about those drafts where they can be heard and where that pays."""
         questions = [each for ballot in ballots for each in self._questions(numbers, led, ballot, economy)]
         if not questions:
             return
         asked = [(question.number, question.own) for question in questions]
-        usual, unread = section.usual(asked), section.unread(asked)
+        unread = section.unread(asked)
+        usual = not unread and section.usual(asked)
         passes = sum(self.members[number].passes(own) for number, own in asked)
         began = self.clock()
         guesses = section.guesses(asked)
         seconds = self.clock() - began
-        for number in section.numbers:
+        for number in numbers:
             if mine := [own.sequence for asked_of, own in asked if asked_of == number]:
                 self.ledger.spend(number, seconds * len(mine) / len(asked), mine)
         # A member with a text to catch up with costs less next time, which is soon: until one is measured without, it is asked everywhere.

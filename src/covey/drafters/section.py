@@ -37,7 +37,8 @@ class Section(Protocol):
         ...
 
     def usual(self, asked: list[Asked]) -> bool:
-        """Whether the time that these guesses will take says something of the next; to be asked before."""
+        """Whether the time that these guesses will take says something of the next, where nothing has to be read first; to be asked
+        before."""
         ...
 
     def charge(self, economy: Economy, asked: list[Asked], seconds: float, passes: int) -> None:
@@ -59,7 +60,7 @@ class One:
         return _unread({self.numbers[0]: self.member}, asked)
 
     def usual(self, asked: list[Asked]) -> bool:
-        return not self.unread(asked)
+        return True
 
     def charge(self, economy: Economy, asked: list[Asked], seconds: float, passes: int) -> None:
         # What a whole draft cost was spent when it was made.
@@ -98,7 +99,7 @@ class Kin:
 
     def usual(self, asked: list[Asked]) -> bool:
         """Nor does it where somebody was left out before: what it has to catch up with may take passes of its own."""
-        return not self.unread(asked) and all(len(own.evidence) == len(own.tokens) for _, own in asked)
+        return all(len(own.evidence) == len(own.tokens) for _, own in asked)
 
     def charge(self, economy: Economy, asked: list[Asked], seconds: float, passes: int) -> None:
         sequences = len({own.sequence.id for _, own in asked})
