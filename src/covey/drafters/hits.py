@@ -42,7 +42,7 @@ class Corrections:
     can be a key.
     """
 
-    def __init__(self, *, prior_trials: float = 16.0, memory: float = 512.0) -> None:
+    def __init__(self, *, prior_trials: float = 64.0, memory: float = 512.0) -> None:
         self.prior_trials, self.keep = prior_trials, 1.0 - 1.0 / memory
         self._off: dict[Hashable, tuple[float, float]] = {}  # hits beyond those expected, and trials
 
