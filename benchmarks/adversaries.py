@@ -31,14 +31,14 @@ class Random(Drafter):
 
 
 class Slow(SuffixDrafter):
-    """A good drafter that sleeps through two passes of the target before it says anything."""
+    """A good drafter that sleeps through two to four passes of SmolLM2 on a small CPU before it says anything."""
 
     def __init__(self) -> None:
         super().__init__()
         self.name = "slow"
 
     def propose(self, sequences: list[Sequence], lengths: list[int]) -> list[Draft]:
-        time.sleep(0.06)
+        time.sleep(0.1)
         return super().propose(sequences, lengths)
 
 

@@ -21,6 +21,7 @@ import argparse
 import gc
 import itertools
 import json
+import random
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -93,11 +94,22 @@ def made(given: argparse.Namespace, batch: int, stack: ExitStack) -> list[Method
 
 
 def grouped(given: argparse.Namespace, llm: LLM, tasks: list[str], batch: int) -> list[list[list[int]]]:
-    """Prompts of these tasks in turn, so many at a time; the first group is for warming up, and comes again at the end."""
+    """Prompts of these tasks in turn, so many at a time, and in other company once all have been; the first group is for warming up, and
+    comes again at the end."""
     every = [(p.task, llm.tokenizer.apply_chat([dict(m) for m in p.messages])) for p in read_prompts(given.prompts, tuple(tasks))]
     by_task = [[ids for task, ids in every if task == wanted and len(ids) <= given.longest] for wanted in tasks]
-    mixed = [ids for turn in itertools.zip_longest(*by_task) for ids in turn if ids is not None]
-    groups = [mixed[at : at + batch] for at in range(0, len(mixed) - batch + 1, batch)][: given.groups]
+    if sum(map(len, by_task)) < batch:
+        raise SystemExit(
+            f"--batch {batch}: only {sum(map(len, by_task))} prompts of {', '.join(tasks)} have at most {given.longest} tokens"
+        )
+    groups: list[list[list[int]]] = []
+    chooser = random.Random(0)
+    while len(groups) < given.groups:
+        mixed = [ids for turn in itertools.zip_longest(*by_task) for ids in turn if ids is not None]
+        groups += [mixed[at : at + batch] for at in range(0, len(mixed) - batch + 1, batch)]
+        for prompts in by_task:
+            chooser.shuffle(prompts)
+    groups = groups[: given.groups]
     return [groups[-1], *groups]
 
 
@@ -171,7 +183,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--target", default="smollm2")
     parser.add_argument("--batch", default="1,4,16")
     parser.add_argument("--tasks", default=";".join(",".join(tasks) for tasks in GROUPS.values()), help="groups of tasks, separated by ;")
-    parser.add_argument("--groups", type=int, default=24, help="most groups of prompts in a cell")
+    parser.add_argument("--groups", type=int, default=24, help="groups of prompts in a cell")
     parser.add_argument("--longest", type=int, default=960, help="tokens of a prompt; longer ones are left out")
     parser.add_argument("--max-tokens", type=int, default=64)
     parser.add_argument("--temperature", type=float, default=0.0)
