@@ -77,14 +77,14 @@ def seen(drafts: list[tuple[float, ...]], asked: int, rate: float = 0.7) -> Outl
 
 
 def test_an_outlook_remembers_how_far_drafts_get() -> None:
-    share, survival = outlooks([seen([(0.9, 0.5)] * 100, asked=4)], Outlook.hopeful(4), weight=1.0)
+    share, surviving = outlooks([seen([(0.9, 0.5)] * 100, asked=4)], Outlook.hopeful(4), weight=1.0)
     assert share[0].sum(1) == pytest.approx([1.0, 1.0, 0.02, 0.02], abs=0.02)
-    assert float((share * survival)[0, 0].sum()) == pytest.approx(0.9, abs=0.02)
+    assert float(surviving[0, 0].sum()) == pytest.approx(0.9, abs=0.02)
 
 
 def test_a_draft_that_was_cut_short_is_supposed_to_go_on() -> None:
-    share, survival = outlooks([seen([(0.9,)] * 50, asked=1, rate=0.5)], Outlook.hopeful(4), weight=0.01)
-    assert (share * survival)[0].sum(1) == pytest.approx([0.9, 0.45, 0.225, 0.1125], rel=0.01)
+    _, surviving = outlooks([seen([(0.9,)] * 50, asked=1, rate=0.5)], Outlook.hopeful(4), weight=0.01)
+    assert surviving[0].sum(1) == pytest.approx([0.9, 0.45, 0.225, 0.1125], rel=0.01)
 
 
 def test_what_was_seen_fades_while_nothing_is_drafted() -> None:
@@ -98,8 +98,8 @@ def test_what_was_seen_fades_while_nothing_is_drafted() -> None:
 
 def test_each_sequence_has_an_outlook_of_its_own() -> None:
     good, bad = seen([(0.9, 0.8)] * 30, asked=2), seen([()] * 30, asked=2)
-    share, survival = outlooks([good, bad], Outlook.hopeful(4), weight=6.0)
-    assert (share * survival)[0, 0].sum() > 3 * (share * survival)[1, 0].sum()
+    _, surviving = outlooks([good, bad], Outlook.hopeful(4), weight=6.0)
+    assert surviving[0, 0].sum() > 3 * surviving[1, 0].sum()
 
 
 def test_the_error_is_the_weighted_distance_of_class_means():

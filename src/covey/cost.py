@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from math import exp, log
+from operator import mul
 from statistics import median
 from typing import Any
 
@@ -52,9 +53,9 @@ class Drafting:
     unread: int = 0
 
     @property
-    def features(self) -> Floats:
+    def features(self) -> tuple[int, int, int, int, int]:
         """What costs are linear in; the last is 1 for any proposal at all."""
-        return numpy.array([self.steps, self.tokens, self.sequences, self.unread, self.sequences > 0], numpy.float64)
+        return self.steps, self.tokens, self.sequences, self.unread, int(self.sequences > 0)
 
 
 @dataclass(frozen=True)
@@ -71,10 +72,11 @@ class PassCost:
     """
 
     def __init__(self, seconds: Floats, per_reach: float) -> None:
-        self.table, self.per_reach = seconds, per_reach
+        self.table: list[float] = seconds.tolist()
+        self.per_reach = per_reach
         self.drift = 0.0  # natural logarithms of factors
-        self.places = numpy.zeros(len(_GRID))
-        self._seen = numpy.full(len(_GRID), _UNSEEN)
+        self.places = [0.0] * len(_GRID)
+        self._seen = [_UNSEEN] * len(_GRID)
         self._even()
 
     @classmethod
@@ -97,13 +99,13 @@ class PassCost:
     def seconds(self, tokens: ArrayLike, reach: ArrayLike = 0.0) -> Floats:
         """For each number of tokens, with how far they look back together."""
         base = numpy.interp(numpy.asarray(tokens, numpy.float64), _GRID, self._stairs)
-        result: Floats = (base + self.per_reach * numpy.asarray(reach, numpy.float64)) * numpy.exp(self.drift)
+        result: Floats = (base + self.per_reach * numpy.asarray(reach, numpy.float64)) * exp(self.drift)
         return result
 
     def at(self, tokens: float, reach: float = 0.0) -> float:
         """As `seconds`, for one number of tokens: many times as quick."""
         above, share = _between(tokens)
-        base = self._steps[above - 1] * (1 - share) + self._steps[above] * share
+        base = self._stairs[above - 1] * (1 - share) + self._stairs[above] * share
         return (base + self.per_reach * reach) * exp(self.drift)
 
     def observe(self, sample: PassSample) -> None:
@@ -120,12 +122,11 @@ class PassCost:
     @property
     def now(self) -> Floats:
         """Seconds at each place of the grid, as it stands, with nothing to look back at."""
-        result: Floats = self._stairs * numpy.exp(self.drift)
+        result: Floats = numpy.array(self._stairs) * exp(self.drift)
         return result
 
     def _even(self) -> None:
-        self._stairs = _rising(self.table * numpy.exp(self.places), self._seen)
-        self._steps: list[float] = self._stairs.tolist()
+        self._stairs = _rising([base * exp(place) for base, place in zip(self.table, self.places, strict=True)], self._seen)
 
 
 def _between(tokens: float) -> tuple[int, float]:
@@ -135,18 +136,16 @@ def _between(tokens: float) -> tuple[int, float]:
     return above, min(max((tokens - low) / (high - low), 0.0), 1.0)
 
 
-def _rising(values: Floats, weights: Floats) -> Floats:
+def _rising(values: list[float], weights: list[float]) -> list[float]:
     """The non-decreasing sequence that is nearest in the weighted least squares (pool adjacent violators)."""
-    if (values[1:] >= values[:-1]).all():
-        return values
     pools: list[tuple[float, float, int]] = []  # mean, weight, and how many values share it
-    for value, own in zip(values.tolist(), weights.tolist(), strict=True):
+    for value, own in zip(values, weights, strict=True):
         mean, weight, count = value, own, 1
         while pools and pools[-1][0] > mean:
             before, held, shared = pools.pop()
             mean, weight, count = (before * held + mean * weight) / (held + weight), held + weight, count + shared
         pools.append((mean, weight, count))
-    return numpy.repeat([mean for mean, _, _ in pools], [count for _, _, count in pools])
+    return [mean for mean, _, count in pools for _ in range(count)]
 
 
 def _slope_by_reach(samples: Sequence[PassSample]) -> float:
@@ -173,31 +172,31 @@ class DraftCost:
     def __init__(self, samples: Iterable[DraftSample] = ()) -> None:
         self._recent: deque[DraftSample] = deque(samples, maxlen=_RECENT)
         self._since = 0
-        self.rates = numpy.zeros(5)
+        self.rates = [0.0] * 5
         self._refit()
 
     def seconds(self, work: Drafting) -> float:
-        return float(work.features @ self.rates)
+        return sum(rate * count for rate, count in zip(self.rates, work.features, strict=True))
 
     @property
     def per_step(self) -> float:
-        return float(self.rates[0])
+        return self.rates[0]
 
     @property
     def per_token(self) -> float:
-        return float(self.rates[1])
+        return self.rates[1]
 
     @property
     def per_sequence(self) -> float:
-        return float(self.rates[2])
+        return self.rates[2]
 
     @property
     def per_unread(self) -> float:
-        return float(self.rates[3])
+        return self.rates[3]
 
     @property
     def per_call(self) -> float:
-        return float(self.rates[4])
+        return self.rates[4]
 
     @property
     def samples(self) -> list[DraftSample]:
@@ -213,23 +212,24 @@ class DraftCost:
     def _refit(self) -> None:
         self._since = 0
         if self._recent:
-            features = numpy.stack([sample.work.features for sample in self._recent])
+            features = numpy.array([sample.work.features for sample in self._recent], numpy.float64)
             seconds = numpy.array([sample.seconds for sample in self._recent])
             # Large errors count by their share: a proposal that reads a prompt must not decide what a single guess costs.
             scale = _FADING ** numpy.arange(len(seconds) - 1, -1, -1) / numpy.maximum(seconds, max(1e-7, float(numpy.median(seconds))))
             self.rates = _non_negative(features * scale[:, None], seconds * scale)
 
 
-def _non_negative(a: Floats, b: Floats, sweeps: int = 60) -> Floats:
+def _non_negative(a: Floats, b: Floats, sweeps: int = 60) -> list[float]:
     """The x >= 0 that minimises |a x - b|^2, by coordinate descent; columns that say little keep to nothing."""
     size = numpy.sqrt((a * a).sum(0)) + 1e-30
     a = a / size
-    gram, wanted = a.T @ a + 1e-6 * numpy.eye(a.shape[1]), a.T @ b
-    x = numpy.zeros(a.shape[1])
+    gram: list[list[float]] = (a.T @ a + 1e-6 * numpy.eye(a.shape[1])).tolist()
+    wanted: list[float] = (a.T @ b).tolist()
+    x = [0.0] * len(wanted)
     for _ in range(sweeps):
-        for i in range(len(x)):
-            x[i] = max(0.0, x[i] + (wanted[i] - gram[i] @ x) / gram[i, i])
-    return x / size
+        for i, row in enumerate(gram):
+            x[i] = max(0.0, x[i] + (wanted[i] - sum(map(mul, row, x))) / row[i])
+    return [each / scale for each, scale in zip(x, size.tolist(), strict=True)]
 
 
 @dataclass
@@ -248,7 +248,7 @@ class Costs:
         return {
             "tokens": _GRID.tolist(),
             "seconds": self.target.now.tolist(),
-            "seconds_per_reach": self.target.per_reach * float(numpy.exp(self.target.drift)),
+            "seconds_per_reach": self.target.per_reach * exp(self.target.drift),
             "drafts": [{**asdict(sample.work), "seconds": sample.seconds} for sample in self.drafter.samples],
         }
 

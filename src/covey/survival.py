@@ -147,10 +147,11 @@ class Outlook:
 
 
 def outlooks(own: Sequence[Outlook], ground: Outlook, weight: float) -> tuple[Floats, Floats]:
-    """For every sequence shares and their mean survival, each [n, depths, classes]; what is known at large weighs as `weight` drafts."""
-    held = numpy.stack([each.held for each in own]) + ground.held * (weight / ground.trials)  # [n, 2, depths, classes]
-    trials = numpy.array([each.trials for each in own]) + weight
-    return held[:, 0] / trials[:, None, None], held[:, 1] / numpy.maximum(held[:, 0], 1e-12)
+    """For every sequence, each [n, depths, classes]: the share of drafts that get to a depth with a survival of that class, and how many
+    tokens of theirs survive; what is known at large weighs as `weight` drafts. Classes are in the order of survival."""
+    held = numpy.array([each.held for each in own]) + ground.held * (weight / ground.trials)  # [n, 2, depths, classes]
+    held /= numpy.array([each.trials + weight for each in own])[:, None, None, None]
+    return held[:, 0], held[:, 1]
 
 
 def reliability(estimated: Floats, right: NDArray[numpy.bool_], classes: int = 10) -> list[tuple[float, float, int]]:

@@ -112,14 +112,6 @@ def test_mixed_drafts_are_trimmed_one_by_one() -> None:
     assert replay(work, goodput, known, 8).tokens_per_second > 1.03 * best
 
 
-def test_a_token_with_hardly_a_chance_is_not_sent_where_tokens_of_a_pass_cost_nothing() -> None:
-    known = costs(token=0.0, draft=1e-6)
-    controller = Goodput(known, 8)
-    controller._step.price = 50.0
-    sequence = Sequence(0, (1, 2), SamplingParams(max_tokens=40))
-    assert controller._kept([sequence], [[0.9, 0.3, 0.019]], Load(1, 2)) == [2]
-
-
 def test_the_length_follows_the_load() -> None:
     known, work = costs(base=0.02, token=0.004), texts(0.6, count=60, length=60)
     run = replay(work, goodput, known, lambda step: 16 if 30 <= step < 60 else 1)

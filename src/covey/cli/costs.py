@@ -66,8 +66,6 @@ def _show(measured: Costs, drafters: list[str], most: int) -> None:
         drafting = Table(title=f"drafting with {', '.join(drafters)}", title_justify="left")
         drafting.add_column("for each")
         drafting.add_column("ms", justify="right")
-        for name, rate in zip(
-            ("step", "guessed token", "sequence", "unread token", "proposal"), measured.drafter.rates.tolist(), strict=True
-        ):
+        for name, rate in zip(("step", "guessed token", "sequence", "unread token", "proposal"), measured.drafter.rates, strict=True):
             drafting.add_row(name, f"{rate * 1000:.3f}")
         screen.out().print(drafting)

@@ -22,6 +22,7 @@ from covey.charge import Charge
 from covey.control.controller import Controller, Cut, Load
 from covey.control.market import Prospect, best_offer, profits
 from covey.control.probes import Savings
+from covey.control.sending import reason, worth_sending
 from covey.cost import Costs, Drafting, DraftSample, PassCost, PassSample
 from covey.survival import Outlook, Trust, Turnout, conditionals, outlooks
 from covey.types import Draft, Round, Sequence
@@ -36,7 +37,6 @@ _MARGIN = 0.04  # tokens a sequence that a step's drafts must be expected to win
 _CARE = 1.2  # what drafts must be expected to win over what they cost: to lose is worse than not to win
 _SHY = 6  # drafts, the two that were only hoped for among them, before which a few sequences only are tried at a time
 _HORIZON = 32  # rounds that reading what a drafter has missed is paid off in
-_LEAST = 0.02  # survival under which a token is not sent: a pass that is as long with it by all that is known is a little longer
 
 
 @dataclass
@@ -145,16 +145,16 @@ class Goodput(Controller):
     def _prospect(self, sequences: list[Sequence], rooms: list[int]) -> Prospect:
         """What drafts of these sequences are expected to turn out like, and what each costs to begin with."""
         own = [self._of(sequence) for sequence in sequences]
-        share, survival = outlooks([each.outlook for each in own], self._ground, _GROUND)
+        share, surviving = outlooks([each.outlook for each in own], self._ground, _GROUND)
         for number, room in enumerate(rooms):
-            share[number, room:] = 0
+            share[number, room:] = surviving[number, room:] = 0
         drafter = self.costs.drafter
         rounds = [min(_HORIZON, max(1, sequence.room)) for sequence in sequences]
         entry = [
             (drafter.per_sequence + drafter.per_unread * self._missed(sequence) / left) * (1.0 if each.awake else _WAKING)
             for sequence, each, left in zip(sequences, own, rounds, strict=True)
         ]
-        return Prospect(share, survival, numpy.array(entry))
+        return Prospect(share, surviving, numpy.array(entry))
 
     def _best(self, sequences: list[Sequence], prospect: Prospect, load: Load) -> _Bid:
         """Who drafts, and how far, for the most tokens a second; nobody, where drafts are not expected to win a token.
@@ -167,7 +167,7 @@ class Goodput(Controller):
         plain = step.at(0)
         best, chosen = _Bid(len(sequences) / plain, 0.0, 0, numpy.zeros(len(sequences), bool)), numpy.ones(len(sequences), bool)
         slots, drafting = 0.0, 0.0
-        for _ in range(2):  # what everybody would win together says who does not pay
+        for _ in range(0 if self._hopeless(prospect, plain) else 2):  # what everybody would win together says who does not pay
             offer = best_offer(prospect, chosen, self.costs.drafter, self._charge, plain, step.seconds)
             if offer.gain - _CARE * (offer.seconds - plain) * len(sequences) / plain > _MARGIN * len(sequences) and offer.rate > best.price:
                 best = _Bid(offer.rate, 0.0, min(self.longest, offer.depth + 1), chosen, offer.charged)
@@ -183,6 +183,14 @@ class Goodput(Controller):
         step = self._pass(sequences, load)
         longer = self._charge.relieved(step.at(more), drafting) - self._charge.relieved(step.at(0), drafting)
         return replace(best, slot=best.price * float(longer) / more)
+
+    def _hopeless(self, prospect: Prospect, plain: float) -> bool:
+        """Whether drafts would not pay if all that is expected of them were to be had for what it takes to begin the cheapest: then there
+        is nothing to weigh, and most of the time of a plan is saved where drafts never pay."""
+        sequences = len(prospect.entry)
+        gain = float(prospect.surviving.sum())
+        least = self._charge.share(0.0, plain) * (self.costs.drafter.per_call + float(prospect.entry.min()))
+        return gain - _CARE * least * sequences / plain <= _MARGIN * sequences
 
     def _maybe_probe(self, able: list[tuple[Sequence, int]], rooms: list[int], lengths: list[int], load: Load) -> None:
         """Where nobody drafts, one sequence does, as often as a hundredth of the time pays for it."""
@@ -227,8 +235,7 @@ class Goodput(Controller):
                 self._ground.record(turnout, _GROUND_MEMORY)
         written = [len(draft) for draft in drafts]
         step.work = Drafting(max(written, default=0), sum(written), len(step.lengths), step.unread)
-        kept = self._kept(sequences, survival, load)
-        return self._cuts(sequences, survival, kept, load)
+        return self._cuts(sequences, survival, load)
 
     def _taken(self, sequences: list[Sequence]) -> _Step:
         """The step of those whose drafts have come: planned together or apart, just now or before others."""
@@ -239,41 +246,19 @@ class Goodput(Controller):
         self._step = _Step({number: each.length for number, each in asked.items()}, probes, price, unread)
         return self._step
 
-    def _kept(self, sequences: list[Sequence], survival: Seq[Seq[float]], load: Load) -> list[int]:
-        """How many tokens of each draft pay: every prefix of all slots, the surest first, is evaluated."""
-        kept = [0] * len(sequences)
-        slots = sorted(
-            (-(2.0 if sequence.id in self._step.probes else value), depth, number)
-            for number, (sequence, found) in enumerate(zip(sequences, survival, strict=True))
-            for depth, value in enumerate(found)
-            if value >= _LEAST or sequence.id in self._step.probes
-        )
-        if not slots:
-            return kept
-        gains = numpy.concatenate([[0.0], numpy.cumsum([-negative for negative, _, _ in slots])])
-        seconds = self._charge.relieved(self._pass(sequences, load).seconds(numpy.arange(len(slots) + 1.0)), self._spent)
-        best = int((gains - self._step.price * seconds).argmax())
-        probed = sum(len(found) for sequence, found in zip(sequences, survival, strict=True) if sequence.id in self._step.probes)
-        for _, _, number in slots[: max(best, probed)]:
-            kept[number] += 1
-        return kept
-
-    def _cuts(self, sequences: list[Sequence], survival: Seq[Seq[float]], kept: list[int], load: Load) -> list[Cut]:
-        step, total = self._step, sum(kept)
-        target = self._pass(sequences, load)
+    def _cuts(self, sequences: list[Sequence], survival: Seq[Seq[float]], load: Load) -> list[Cut]:
+        """What is sent of each draft, and what that is expected to win and to cost."""
+        step, target, spent = self._step, self._pass(sequences, load), self._spent
+        probes = [sequence.id in step.probes for sequence in sequences]
+        kept = worth_sending(survival, probes, step.price, lambda slots: self._charge.relieved(target.seconds(slots), spent))
         plain = target.at(0)
-        drafting = float(self._charge.seconds(self._spent, plain)) / max(1, len(step.lengths))
-        each = (target.at(total) - plain) / max(1, total)
+        slot = (target.at(sum(kept)) - plain) / max(1, sum(kept))
+        drafting = float(self._charge.seconds(spent, plain)) / max(1, len(step.lengths))
         cuts = []
-        for sequence, found, length in zip(sequences, survival, kept, strict=True):
+        for sequence, found, length, probe in zip(sequences, survival, kept, probes, strict=True):
             asked = sequence.id in step.lengths
-            if sequence.id in step.probes:
-                reason = "probe"
-            elif length:
-                reason = "pays"
-            else:
-                reason = "nothing drafted" if asked and not found else "does not pay"
-            cuts.append(Cut(length, sum(found[:length]), length * each + (drafting if asked else 0.0), reason))
+            cost = length * slot + (drafting if asked else 0.0)
+            cuts.append(Cut(length, sum(found[:length]), cost, reason(length, len(found), asked, probe)))
         return cuts
 
     # -- what came of it

@@ -1,6 +1,6 @@
 """What drafts are expected to be worth before they are written: the best that a company of sequences can come to, and each one's part.
 
-Pure. Every depth is tried, and at each every number of tokens sent, the surest first, because the cost of a pass is a staircase.
+Pure. Every depth is tried, and at each every class of survival down to which tokens are sent, because the cost of a pass is a staircase.
 Knows nothing of sequences, or of what becomes of a plan.
 
     offer = best_offer(prospect, chosen, costs.drafter, charge, plain, pass_seconds)
@@ -20,16 +20,14 @@ from covey.cost import DraftCost
 
 Floats = NDArray[numpy.float64]
 
-_DEPTHS = numpy.arange(1, 257)
-
 
 @dataclass(frozen=True)
 class Prospect:
-    """What is expected of drafts: for each sequence, depth and class how many get there and with which survival, [n, depths, classes], and
-    the seconds that each sequence's draft takes to begin, [n]."""
+    """What is expected of drafts: for each sequence, depth and class of survival how many get there, and how many of those survive,
+    [n, depths, classes], classes in the order of survival; and the seconds that each sequence's draft takes to begin, [n]."""
 
     share: Floats
-    survival: Floats
+    surviving: Floats
     entry: Floats
 
 
@@ -37,8 +35,8 @@ class Prospect:
 class Offer:
     """The best that can be expected of a company that drafts.
 
-    rate: tokens a second of the whole batch. depth: how far drafts go. slots: how many drafted tokens are sent, down to the survival
-    `least`, and gain: how many of them are accepted. seconds: of the step, with what drafting adds; slot: those of one of the slots.
+    rate: tokens a second of the whole batch. depth: how far drafts go. slots: how many drafted tokens are sent, those of class `least` and
+    above, and gain: how many of them are accepted. seconds: of the step, with what drafting adds; slot: those of one of the slots.
     drafting: seconds that drafting takes; charged: what of one more second of it is charged.
     """
 
@@ -48,7 +46,7 @@ class Offer:
     gain: float
     seconds: float
     slot: float
-    least: float
+    least: int
     drafting: float
     charged: float
 
@@ -67,18 +65,13 @@ def best_offer(
     batch with no drafted token; pass_seconds: with so many.
     """
     share = prospect.share[chosen]
-    depths, classes = share.shape[1:]
-    # Slots of one depth and class are taken together, whose ever they are.
-    weights = share.sum(0).ravel()
-    mean = (share * prospect.survival[chosen]).sum(0).ravel() / numpy.maximum(weights, 1e-12)
-    order = numpy.argsort(-mean)
-    sure = mean[order]
-    within = weights[order] * (order // classes < _DEPTHS[:depths, None])  # [depths, slots]
-    slots, gain = within.cumsum(1), (within * sure).cumsum(1)
+    # Tokens of one class are taken together, whose ever they are and at whatever depth; the surest class comes first.
+    slots = share.sum(0)[:, ::-1].cumsum(0).cumsum(1)  # [depths, classes]
+    gain = prospect.surviving[chosen].sum(0)[:, ::-1].cumsum(0).cumsum(1)
     reached = share.sum(2)  # [company, depths]
     steps = (1 - numpy.prod(1 - numpy.minimum(1.0, reached), 0)).cumsum()  # somebody gets there
-    entry = drafter.per_call + prospect.entry[chosen].sum()
-    drafting = entry + drafter.per_token * reached.sum(0).cumsum() + drafter.per_step * steps  # [depths]
+    entry = drafter.per_call + float(prospect.entry[chosen].sum())
+    drafting = entry + drafter.per_token * slots[:, -1] + drafter.per_step * steps  # [depths]
     passes = pass_seconds(slots)
     rate = (len(chosen) + gain) / (passes + charge.seconds(drafting[:, None], passes))
     depth, place = divmod(int(rate.argmax()), rate.shape[1])
@@ -91,7 +84,7 @@ def best_offer(
         gain=float(gain[depth, place]),
         seconds=seconds + float(charge.seconds(spent, seconds)),
         slot=slot,
-        least=float(sure[place]),
+        least=rate.shape[1] - 1 - place,
         drafting=spent,
         charged=charge.share(spent, seconds),
     )
@@ -100,7 +93,6 @@ def best_offer(
 def profits(prospect: Prospect, offer: Offer, drafter: DraftCost, price: float) -> Floats:
     """What each sequence's own draft wins under an offer, in tokens, [n]: it pays for its guesses and its slots, at so many tokens a
     second. Steps are paid by all together."""
-    share, survival = prospect.share[:, : offer.depth], prospect.survival[:, : offer.depth]
-    sent = share * (survival >= offer.least)
-    gains: Floats = (sent * (survival - price * offer.slot)).sum((1, 2))
+    share = prospect.share[:, : offer.depth]
+    gains: Floats = (prospect.surviving[:, : offer.depth, offer.least :] - price * offer.slot * share[:, :, offer.least :]).sum((1, 2))
     return gains - price * offer.charged * (drafter.per_token * share.sum((1, 2)) + prospect.entry)

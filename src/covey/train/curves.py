@@ -35,6 +35,7 @@ def draw_curves(history: list[dict[str, Any]], tokens_a_step: float, exits: tupl
     """Write a picture of a Trainer's log; False, and nothing written, where matplotlib is not installed."""
     try:
         from matplotlib.figure import Figure
+        from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
     except ImportError:
         return False
     figure = Figure(figsize=(10, 4), layout="constrained")
@@ -53,6 +54,10 @@ def draw_curves(history: list[dict[str, Any]], tokens_a_step: float, exits: tupl
         xlabel="tokens learned from (dotted: as the second half goes on)", ylabel="agreement with the target, held out", ylim=(0, None)
     )
     agreement.set_xscale("log")
+    agreement.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    agreement.xaxis.set_minor_formatter(NullFormatter())
+    for axis in (losses.xaxis, agreement.xaxis):
+        axis.set_major_formatter(EngFormatter(sep=""))  # 500k: digits of several ticks would overlap
     agreement.legend()
     figure.savefig(place, dpi=120)
     return True

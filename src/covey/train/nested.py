@@ -5,7 +5,7 @@ train_nested(NestedSettings(recordings=(Path("recorded"),), output=Path("draft")
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,11 @@ from transformers.trainer_utils import set_seed
 
 from covey.errors import CoveyError
 from covey.model.atomic import Report, silent
-from covey.model.load import load
-from covey.model.nested import NestedDraft, is_nested, read_config
+from covey.model.load import LoadedModel, load
+from covey.model.nested import NestedConfig, NestedDraft, is_nested, read_config
 from covey.train.dataset import frequent_tokens, split
 from covey.train.fitting import fit
+from covey.train.recording import Text
 from covey.train.schedule import TrainSettings
 
 # What a new draft is made like where nothing else is said.
@@ -64,23 +65,16 @@ def train_nested(settings: NestedSettings, report: Report = silent, tell: Callab
     """
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
-    begun = read_config(Path(settings.start))[0] if settings.start is not None and settings.trains_on else None
-    if begun is not None and begun.basis is not None:
-        raise CoveyError(f"start={settings.start!r}: it is a specialist; name the draft that it was made from")
-    shape = {name: default if getattr(settings, name) is None else getattr(settings, name) for name, default in SHAPE.items()}
-    kind = shape["kind"] if begun is None else begun.kind
+    begun = _begun(settings)
+    kind = _shape(settings)["kind"] if begun is None else begun.kind
     settings.check_kind(kind)
     name = settings.start or settings.target if begun is None else begun.base
     base = load(name, dtype="float32", device=settings.device, attention="sdpa")
     recordings = settings.read_recordings(base, kind)
     trained, held_out = split(recordings, settings.max_length, settings.batch_size)
     set_seed(settings.seed)
-    if begun is None:
-        tokens = frequent_tokens(trained.texts, shape["head_size"]) if shape["head_size"] else None
-        draft = NestedDraft.of(base, shape["layers"], shape["exits"], tokens, kind)
-    else:
-        draft = NestedDraft.load(Path(str(settings.start)), base).train().requires_grad_(True)
-    draft.decoder.embed_tokens.requires_grad_(False)
+    draft = _new(settings, base, trained.texts) if begun is None else NestedDraft.load(Path(str(settings.start)), base).train()
+    draft.requires_grad_(True).decoder.embed_tokens.requires_grad_(False)
     exits = draft.config.exits
     fitted = fit(settings, draft, trained, held_out, base.device.type, report, tell, compared=begun is not None)
     done = fitted.described(settings, exits, recordings)
@@ -90,6 +84,28 @@ def train_nested(settings: NestedSettings, report: Report = silent, tell: Callab
     fitted.write_log(exits, settings.output)
     (settings.output / "README.md").write_text(_card(draft, done), "utf-8")
     return draft
+
+
+def _begun(settings: NestedSettings) -> NestedConfig | None:
+    """What the draft is whose training goes on; None for a new one. Raises CoveyError for a specialist."""
+    if settings.start is None or not settings.trains_on:
+        return None
+    begun = read_config(Path(settings.start))[0]
+    if begun.basis is not None:
+        raise CoveyError(f"start={settings.start!r}: it is a specialist; name the draft that it was made from")
+    return begun
+
+
+def _shape(settings: NestedSettings) -> dict[str, Any]:
+    """What a new draft is to be like."""
+    return {name: default if getattr(settings, name) is None else getattr(settings, name) for name, default in SHAPE.items()}
+
+
+def _new(settings: NestedSettings, base: LoadedModel, texts: Iterable[Text]) -> NestedDraft:
+    """A draft of the first layers of a model, that knows the tokens which are most frequent in these texts."""
+    shape = _shape(settings)
+    tokens = frequent_tokens(texts, shape["head_size"]) if shape["head_size"] else None
+    return NestedDraft.of(base, shape["layers"], shape["exits"], tokens, shape["kind"])
 
 
 def _seen(training: dict[str, Any]) -> int:
