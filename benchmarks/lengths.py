@@ -7,14 +7,17 @@
 A cell is a group of tasks, a batch size and a drafter. In each, lengths 0 to 8 are fixed in turn and every controller is tried; prompts
 count as read, so that a cell is decoding alone. A drafter ends its drafts by itself at fixed lengths, as it does when it serves.
 `over_best` is hindsight: the best length of the very texts that are decoded. `over_chosen` compares with what somebody could have set:
-the best length of one half of the prompts, scored on the other half, both ways.
+the best length of one half of the prompts, scored on the other half, both ways. Every cell is replayed under several seeds of the jitter of
+times, and speeds are means over them: a controller that reads a noisy clock takes another way each time.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 from covey import LLM, SamplingParams, provenance
@@ -88,11 +91,13 @@ def tried(given: argparse.Namespace) -> dict[str, Any]:
         for number, group in enumerate(GROUPS):
             texts = read_trace(given.output / f"{name}-{number}.jsonl")
             for batch in BATCHES:
-                cells.append({"drafter": name, "group": group, "batch": batch, **_cell(texts, known, batch, OWN_FLOOR[name], given.jitter)})
+                cell = _cell(Grid(texts, known, batch, OWN_FLOOR[name], given.jitter, given.seeds))
+                cells.append({"drafter": name, "group": group, "batch": batch, **cell})
     return {
         **provenance.about(),
         "prompts_sha256": file_digest(given.prompts) if given.prompts else None,
         "jitter": given.jitter,
+        "seeds": given.seeds,
         "costs": measured,
         "calibration": {name: {who: each.to_dict() for who, each in both.items()} for name, both in _trusted(given).items()},
         "cells": cells,
@@ -105,33 +110,50 @@ def _trusted(given: argparse.Namespace) -> dict[str, dict[str, Reliability]]:
     return {name: trusted([t for n in range(len(GROUPS)) for t in read_trace(given.output / f"{name}-{n}.jsonl")]) for name in DRAFTERS}
 
 
-def _cell(texts: list[Recorded], costs: Costs, batch: int, floor: float, jitter: float) -> dict[str, Any]:
-    runs, others = compare(texts * max(1, batch // 4), costs, batch, LENGTHS, CONTROLLERS, jitter=jitter, min_survival=floor)
-    fixed = {str(length): run.tokens_per_second for length, run in runs.items()}
-    chosen = {name: run.tokens_per_second for name, run in others.items()}
+@dataclass(frozen=True)
+class Grid:
+    """What is replayed in one cell, and how. floor: min_survival at fixed lengths; seeds: how many of the jitter."""
+
+    texts: list[Recorded]
+    costs: Costs
+    batch: int
+    floor: float
+    jitter: float
+    seeds: int
+
+    def speeds(self) -> tuple[dict[int, list[float]], dict[str, list[float]]]:
+        """Tokens a second under every seed: of every fixed length, and of every controller."""
+        texts, options = self.texts * max(1, self.batch // 4), {"jitter": self.jitter, "min_survival": self.floor}
+        runs = [compare(texts, self.costs, self.batch, LENGTHS, CONTROLLERS, seed=seed, **options) for seed in range(self.seeds)]
+        fixed = {length: [each[length].tokens_per_second for each, _ in runs] for length in LENGTHS}
+        return fixed, {name: [each[name].tokens_per_second for _, each in runs] for name in CONTROLLERS}
+
+
+def _cell(grid: Grid) -> dict[str, Any]:
+    fixed_by_seed, by_seed = grid.speeds()
+    fixed = {str(length): mean(speeds) for length, speeds in fixed_by_seed.items()}
+    chosen = {name: mean(speeds) for name, speeds in by_seed.items()}
     best, worst = max(fixed.values()), min(fixed[str(length)] for length in REASONABLE)
     return {
         "fixed": fixed,
         "controllers": chosen,
+        "controllers_by_seed": by_seed,
         "best_length": int(max(fixed, key=lambda length: fixed[length])),
         "over_best": {name: speed / best for name, speed in chosen.items()},
         "over_plain": {name: speed / fixed["0"] for name, speed in {**chosen, "best fixed": best}.items()},
         "gap_closed": {name: (speed - worst) / (best - worst) for name, speed in chosen.items()} if best > worst else {},
-        "over_chosen": _over_chosen(texts, costs, batch, floor, jitter),
+        "over_chosen": _over_chosen(grid),
     }
 
 
-def _over_chosen(texts: list[Recorded], costs: Costs, batch: int, floor: float, jitter: float) -> dict[str, float]:
+def _over_chosen(grid: Grid) -> dict[str, float]:
     """Every controller on one half of the texts, over the length that was best on the other; the mean of both ways."""
-    halves = [
-        compare(half * max(1, batch // 4), costs, batch, LENGTHS, CONTROLLERS, jitter=jitter, min_survival=floor)
-        for half in (texts[::2], texts[1::2])
-    ]
+    halves = [replace(grid, texts=half).speeds() for half in (grid.texts[::2], grid.texts[1::2])]
     over = []
     for (seen, _), (fixed, chosen) in (halves, halves[::-1]):
-        length = max(seen, key=lambda each: seen[each].tokens_per_second)
-        over.append({name: run.tokens_per_second / fixed[length].tokens_per_second for name, run in chosen.items()})
-    return {name: sum(each[name] for each in over) / len(over) for name in CONTROLLERS}
+        length = max(seen, key=lambda each: mean(seen[each]))
+        over.append({name: mean(speeds) / mean(fixed[length]) for name, speeds in chosen.items()})
+    return {name: mean(each[name] for each in over) for name in CONTROLLERS}
 
 
 def _summary(cells: list[dict[str, Any]]) -> dict[str, Any]:
@@ -169,6 +191,7 @@ def main() -> None:
     parser.add_argument("--max-tokens", type=int, default=64)
     parser.add_argument("--compile", action="store_true")
     parser.add_argument("--jitter", type=float, default=0.05, help="of times in a replay; see covey.replay")
+    parser.add_argument("--seeds", type=int, default=4, help="of the jitter: how often each cell is replayed")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--picture", type=Path, help="draw how far estimates can be trusted")
     given = parser.parse_args()

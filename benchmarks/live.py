@@ -12,7 +12,8 @@ A cell is a group of tasks and a batch size; its pairs are groups of `batch` pro
 counted. `over_best` says what somebody could have set: the fixed length, 0 included, that is best on one half of the prompts, scored on the
 other half, both ways. `gap_closed` is the share of the way from the worst fixed length to the best, by tokens a second.
 
-Groups are written as they are done; begun again with the same settings the script goes on where it was.
+Groups are written as they are done; begun again with the same settings the script goes on where it was, and with more `--groups` a
+cell that was done goes on to so many.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ from covey.engine.generation import Event
 from covey.llm.request import Request
 from covey.prompts import file_digest, read_prompts
 
-LOCAL = ("prompts", "json", "batch", "tasks")  # settings that a file may be gone on with without
+LOCAL = ("prompts", "json", "batch", "tasks", "groups")  # settings that a file may be gone on with without
 
 
 class Method:
@@ -210,7 +211,7 @@ def main() -> None:
         cell = next((cell for cell in cells if asked.items() <= cell.items()), None)
         if cell is None:
             cells.append(cell := {**asked, "groups": []})
-        if "over_plain" not in cell:
+        if len(cell["groups"]) < given.groups or "over_plain" not in cell:
             measure(given, cell, write)
             gc.collect()
             write()

@@ -188,6 +188,7 @@ def compare(
     controllers: Iterable[str],
     *,
     jitter: float = 0.0,
+    seed: int = 0,
     min_survival: float = 0.0,
 ) -> tuple[dict[int, Replayed], dict[str, Replayed]]:
     """Every fixed length, and every controller by name. Texts are run again where there are fewer than the batch holds."""
@@ -195,7 +196,7 @@ def compare(
     longest = max((len(tokens) for text in texts for tokens, _ in text.drafts.values()), default=0)
 
     def run(make: Callable[[Costs], Controller]) -> Replayed:
-        return replay(texts, make, costs, batch, jitter=jitter, min_survival=min_survival)
+        return replay(texts, make, costs, batch, jitter=jitter, seed=seed, min_survival=min_survival)
 
     fixed = {length: run(lambda _, length=length: FixedLength(length)) for length in lengths}  # type: ignore[misc]
     chosen = {name: run(lambda own, name=name: make_controller(name, longest, own)) for name in controllers}  # type: ignore[misc]

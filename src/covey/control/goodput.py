@@ -22,7 +22,7 @@ from covey.charge import Charge
 from covey.control.controller import Controller, Cut, Load
 from covey.control.market import Prospect, best_offer, profits
 from covey.control.probes import Savings
-from covey.control.sending import reason, worth_sending
+from covey.control.sending import reason, worth_a_thought, worth_sending
 from covey.cost import Costs, Drafting, DraftSample, PassCost, PassSample
 from covey.survival import Outlook, Trust, Turnout, conditionals, outlooks
 from covey.types import Draft, Round, Sequence
@@ -30,12 +30,13 @@ from covey.types import Draft, Round, Sequence
 Floats = NDArray[numpy.float64]
 
 _GROUND = 6.0  # drafts that what is known at large weighs against a sequence's own
-_OWN_MEMORY, _GROUND_MEMORY = 16.0, 512.0
+_OWN_MEMORY, _GROUND_MEMORY = 16.0, 128.0
 _PROBE_LENGTH = 2
 _WAKING = 1.1  # what does not draft begins again when that pays by a tenth, so that it does not flap
 _MARGIN = 0.04  # tokens a sequence that a step's drafts must be expected to win: estimates are not exact
 _CARE = 1.2  # what drafts must be expected to win over what they cost: to lose is worse than not to win
 _SHY = 6  # drafts, the two that were only hoped for among them, before which a few sequences only are tried at a time
+_FREE = 0.02  # of a pass: the least that a probe is taken to cost, though its tokens should cost nothing by all that is known
 _HORIZON = 32  # rounds that reading what a drafter has missed is paid off in
 
 
@@ -204,7 +205,7 @@ class Goodput(Controller):
         length = min(_PROBE_LENGTH if dear else self.longest, rooms[at])
         cost = self.costs.drafter.seconds(Drafting(length, length, 1, missed))
         step = self._pass([sequence], load)
-        cost += max(0.0, step.at(length) - step.at(0))
+        cost += max(_FREE * step.at(0), step.at(length) - step.at(0))
         if self._savings.pay(cost):
             lengths[at] = length
             self._step.probes.add(sequence.id)
@@ -230,7 +231,7 @@ class Goodput(Controller):
         survival = [self.trust.corrected(draft.survival, sequence.id) for sequence, draft in zip(sequences, drafts, strict=True)]
         for sequence, found in zip(sequences, survival, strict=True):
             if asked := step.lengths.get(sequence.id, 0):
-                turnout = Turnout.of(found, asked, rate, self.longest)
+                turnout = Turnout.of(worth_a_thought(found), asked, rate, self.longest)
                 self._of(sequence).outlook.record(turnout, _OWN_MEMORY)
                 self._ground.record(turnout, _GROUND_MEMORY)
         written = [len(draft) for draft in drafts]

@@ -19,6 +19,14 @@ _LEAST = 0.02  # survival under which a token is not sent: a pass that is as lon
 _FIRST = 2.0  # what comes before every survival
 
 
+def worth_a_thought(survival: Sequence[float]) -> Sequence[float]:
+    """The tokens of a draft that may be sent, if it is no probe."""
+    count = len(survival)
+    while count and survival[count - 1] < _LEAST:
+        count -= 1
+    return survival[:count]
+
+
 def worth_sending(
     survival: Sequence[Sequence[float]], probes: Sequence[bool], price: float, seconds: Callable[[Floats], Floats]
 ) -> list[int]:
