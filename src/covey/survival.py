@@ -23,6 +23,7 @@ _KINDS = 10  # of estimates
 _CLASSES = numpy.array([0.03, 0.08, 0.15, 0.25, 0.4, 0.55, 0.7, 0.85, 0.95])  # borders of classes of survival
 NUM_CLASSES = len(_CLASSES) + 1
 _DEPTHS = numpy.arange(256)
+_BELIEVABLE, _DISTRUST = 9.0, 0.7  # three standard deviations; what is left of a drafter's word at each trial beyond them
 
 
 def conditionals(survival: Sequence[float]) -> list[float]:
@@ -35,7 +36,8 @@ class Trust:
     """Estimates corrected by how often such estimates came true, with this drafter at large and in each sequence.
 
     prior_trials: how many trials the drafter's own word weighs, for each class of estimate and in each sequence; at large it fades as
-    trials do, for the word of one that is never right is worth nothing in the end. memory: a trial weighs 1 - 1/memory of the next one.
+    trials do, and fast where it cannot be reconciled with what came, for the word of one that is never right is worth nothing. memory: a
+    trial weighs 1 - 1/memory of the next one.
     """
 
     prior_trials: float = 8.0
@@ -43,6 +45,7 @@ class Trust:
     own_memory: float = 32.0
     _hits: list[float] = field(default_factory=lambda: [0.0] * _KINDS)
     _expected: list[float] = field(default_factory=lambda: [0.0] * _KINDS)
+    _variance: list[float] = field(default_factory=lambda: [0.0] * _KINDS)  # of hits, if estimates were true
     _trials: list[float] = field(default_factory=lambda: [0.0] * _KINDS)
     _word: list[float] = field(default_factory=lambda: [1.0] * _KINDS)  # what is left of the drafter's own
     _own: dict[int, tuple[float, float]] = field(default_factory=dict)  # by sequence: hits, and hits expected
@@ -76,7 +79,9 @@ class Trust:
         self._hits[kind] = self._hits[kind] * keep + hit
         self._expected[kind] = self._expected[kind] * keep + estimate
         self._trials[kind] = self._trials[kind] * keep + 1
-        self._word[kind] *= keep
+        self._variance[kind] = self._variance[kind] * keep + estimate * (1 - estimate)
+        surprise = (self._hits[kind] - self._expected[kind]) ** 2 / (self._variance[kind] + 1)
+        self._word[kind] *= keep if surprise < _BELIEVABLE else _DISTRUST
 
     def forget(self, sequence_id: int) -> None:
         self._own.pop(sequence_id, None)

@@ -36,7 +36,7 @@ _WAKING = 1.1  # what does not draft begins again when that pays by a tenth, so 
 _MARGIN = 0.04  # tokens a sequence that a step's drafts must be expected to win: estimates are not exact
 _CARE = 1.2  # what drafts must be expected to win over what they cost: to lose is worse than not to win
 _SHY = 6  # drafts, the two that were only hoped for among them, before which a few sequences only are tried at a time
-_FREE = 0.02  # of a pass: the least that a probe is taken to cost, though its tokens should cost nothing by all that is known
+_FREE = 0.05  # of a pass: the least that a probe is taken to cost, though its tokens should cost nothing by all that is known
 _HORIZON = 32  # rounds that reading what a drafter has missed is paid off in
 
 
