@@ -35,6 +35,16 @@ def test_the_word_of_one_that_is_never_right_is_worth_nothing_in_the_end() -> No
     assert trust.of(1.0, 2) < 0.005
 
 
+def test_a_word_that_cannot_be_reconciled_with_what_came_is_given_up_fast() -> None:
+    liar, unlucky = Trust(), Trust()
+    for _ in range(20):
+        liar.record(0.999, hit=False, sequence_id=1)
+    for _ in range(4):  # so much may happen to anybody who says one half
+        unlucky.record(0.5, hit=False, sequence_id=1)
+    assert liar.of(0.999, 2) < 0.02
+    assert unlucky.of(0.5, 2) == pytest.approx(0.5 * 8 / 12, abs=0.02)
+
+
 def test_a_modest_drafter_is_found_out_too() -> None:
     trust = Trust()
     for _ in range(200):

@@ -11,6 +11,7 @@ import torch
 from covey import LLM, SamplingParams
 from covey.errors import CoveyError
 from covey.model.load import load
+from covey.train.dataset import Texts, collate
 from covey.train.record import RecordSettings, choose, record
 from covey.train.recording import Recording
 from tests.bench.samples import line, write
@@ -121,13 +122,32 @@ def test_references_are_recorded_as_the_target_would_end_them(tmp_path):
         texts = {text.id: text.answer.tolist() for text in recording.texts()}
         assert texts == {"a": [*llm.tokenizer.encode("a small covey"), 0], "c": llm.tokenizer.encode("and " * 40)[:12]}
     assert recording.description["left_out"] == {"source": 0, "no reference": 1}
-    with pytest.raises(CoveyError, match="text='poems': text must be one of answers, references"):
+    with pytest.raises(CoveyError, match="text='poems': text must be one of answers, references, prompts"):
         settings(prompts, tmp_path, text="poems")
 
 
 @pytest.fixture(scope="module")
 def target(tiny) -> str:
     return str(tiny("llama"))
+
+
+def test_whole_prompts_are_read_in_one_pass_and_what_is_learned_is_what_the_target_would_have_said(target, tmp_path):
+    lines = [{**line("a", text="the bird flies over the hill"), "reference": "a small covey"}, line("b", text="and back again")]
+    prompts = write(tmp_path / "p.jsonl", lines)
+    with LLM(target, drafters=[], dtype="float64", device="cpu") as llm:
+        recording = record(llm, RecordSettings(prompts=prompts, folder=tmp_path / "r", target=target, max_tokens=20, text="prompts", top=4))
+        first, second = recording.texts()
+        reference = llm.tokenizer.encode("a small covey", add_special_tokens=False)
+        whole = [*llm.tokenizer.apply_chat(lines[0]["messages"]), *reference, min(llm.target.end_ids)]
+        assert [*first.prompt, *first.answer] == whole[:28] and len(first.prompt) == 8
+        params = SamplingParams(max_tokens=1, ignore_eos=True)
+        said = [
+            llm.generate([[*first.prompt.tolist(), *first.answer[:n].tolist()]], params, progress=False)[0].token_ids[0] for n in range(5)
+        ]
+    assert first.said[:5].tolist() == said and not first.own
+    item = Texts([second], max_length=64, batch_size=1).item(second)
+    assert item["said"].tolist() == second.said.tolist() != second.answer.tolist()
+    assert collate([[item]])["labels"][0, len(second.prompt) - 1 :].tolist() == second.said.tolist()
 
 
 KIND = {"dtype": "float32", "device": "cpu"}

@@ -27,7 +27,7 @@ def record(
     leave_out: Annotated[
         str, typer.Option(help="Leave out prompts of these sources: patterns, separated by commas.", show_default=False)
     ] = "",
-    text: Annotated[str, typer.Option(help="Record the target's answers, or the file's references.")] = "answers",
+    text: Annotated[str, typer.Option(help="Record the target's answers, the file's references, or the prompts themselves.")] = "answers",
     top: Annotated[int, typer.Option(help="Keep so many of the likeliest tokens at each position of an answer, to distil from.")] = 0,
     hidden: Annotated[bool, typer.Option("--hidden", help="Keep the target's hidden states, to train a self draft on.")] = False,
     shard: Annotated[int, typer.Option(help="Prompts that are answered and written together: what an interruption can lose.")] = 128,

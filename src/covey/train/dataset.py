@@ -1,7 +1,7 @@
 """Recordings as batches for training: answers are what is learned, prompts are what they are read after.
 
 Texts of about one length share a batch, so that little of it is padding. Knows nothing of models. Position t of a batch
-predicts the token at t + 1.
+predicts the token at t + 1, or what the target would have said there where the text is not its own.
 
     train, held_out = split([recording], max_length=1024, batch_size=8); DataLoader(train, batch_size=1, collate_fn=collate)
 """
@@ -53,11 +53,11 @@ class Texts(Dataset[list[dict[str, Any]]]):
         return [self.item(text) for text in self.texts[index * self.batch_size : (index + 1) * self.batch_size]]
 
     def item(self, text: Text) -> dict[str, Any]:
-        """A text, cut: prompt, answer, and where there are scores top_ids, top_logprobs [answer, top] and gift [tokens, H], at
-        each position what the target left one before."""
+        """A text, cut: prompt, answer, what the target `said` at the answer's positions, and where there are scores top_ids, top_logprobs
+        [answer, top] and gift [tokens, H], at each position what the target left one before."""
         answer = text.answer[: self.max_length - 1]
         prompt = text.prompt[-(self.max_length - len(answer)) :]
-        item: dict[str, Any] = {"prompt": prompt, "answer": answer}
+        item: dict[str, Any] = {"prompt": prompt, "answer": answer, "said": text.said[: len(answer)]}
         if text.score is not None:
             item["top_ids"] = text.score.top_ids[: len(answer)]
             item["top_logprobs"] = text.score.top_logprobs[: len(answer)]
@@ -86,10 +86,10 @@ def split(recordings: list[Recording], max_length: int, batch_size: int, tasks: 
 
 
 def frequent_tokens(texts: Iterable[Text], count: int) -> list[int]:
-    """The most frequent tokens of the answers, at most `count`, in ascending order."""
+    """The tokens that the target says most often, at most `count`, in ascending order."""
     seen: Counter[int] = Counter()
     for text in texts:
-        seen.update(text.answer.tolist())
+        seen.update(text.said.tolist())
     return sorted(token for token, _ in seen.most_common(count))
 
 
@@ -112,7 +112,7 @@ def collate(batches: list[list[dict[str, Any]]]) -> dict[str, Tensor]:
         predicted = slice(len(item["prompt"]) - 1, len(tokens) - 1)
         batch["input_ids"][row, : len(tokens) - 1] = tokens[:-1]
         batch["attention_mask"][row, : len(tokens) - 1] = 1
-        batch["labels"][row, predicted] = tokens[len(item["prompt"]) :]
+        batch["labels"][row, predicted] = torch.from_numpy(item["said"].astype(numpy.int64))
         if top:
             batch["top_ids"][row, predicted] = item["top_ids"].long()
             batch["top_logprobs"][row, predicted] = item["top_logprobs"].float()

@@ -1,7 +1,8 @@
 """Records what a target answers to prompts, many at once; goes on where it was cut.
 
-The tokens a drafter must guess are the target's own, so its own text is what drafters are made from; the answers that the
-prompts came with can be recorded instead. Prompts of all kinds of work take turns, so that a recording that is cut
+The tokens a drafter must guess are the target's own, so its own text is what drafters are made from. The answers that the prompts came
+with can be recorded instead, or the prompts themselves: what the target would have said at each of their positions is known after one
+pass, which takes a fraction of the time that writing does. Prompts of all kinds of work take turns, so that a recording that is cut
 early still holds some of each. Knows nothing of drafters.
 
     record(RecordSettings(prompts=Path("train.jsonl.gz"), folder=Path("recorded"), target="smollm2"))
@@ -23,11 +24,12 @@ from covey.model.atomic import Report, silent
 from covey.prompts import TaskPrompt, file_digest, read_prompts
 from covey.sampling_params import SamplingParams
 from covey.train.overlap import without_overlap
-from covey.train.recording import Recording, Text
+from covey.train.recording import OWN, Recording, Text
 from covey.train.score import score
 from covey.types import Prompt
 
-TEXTS = ("answers", "references")
+TEXTS = (OWN, "references", "prompts")
+_LEAD = 8  # tokens of a whole text that nothing is learned from: there is nothing before them
 
 
 @dataclass(frozen=True)
@@ -35,9 +37,10 @@ class RecordSettings:
     """What is recorded.
 
     apart_from: a prompt file; prompts that share a run of 13 words with one of its prompts are left out. leave_out:
-    patterns of sources ("wmt22_*") that are left out. limit: most prompts of a task. text: "answers" of the target, or the
-    file's "references". top, hidden: see train.score; a recording without them can be given them later. shard: prompts that
-    are answered and written together: what an interruption can lose; several times max_num_seqs keeps the target busy.
+    patterns of sources ("wmt22_*") that are left out. limit: most prompts of a task. text: "answers" of the target, the file's
+    "references", or "prompts", whole and with their references, of all of whose tokens is learned, up to max_tokens. top, hidden: see
+    train.score; a recording without them can be given them later. shard: prompts that are answered and written together: what an
+    interruption can lose; several times max_num_seqs keeps the target busy.
     Prompts too long for the target are left out.
     """
 
@@ -51,7 +54,7 @@ class RecordSettings:
     max_tokens: int = 128
     temperature: float = 0.0
     seed: int = 0
-    text: str = "answers"
+    text: str = OWN
     top: int = 0
     hidden: bool = False
     shard: int = 128
@@ -137,20 +140,27 @@ def _description(llm: LLM, settings: RecordSettings, choice: Choice) -> dict[str
 def _texts(llm: LLM, settings: RecordSettings, prompts: list[TaskPrompt]) -> list[Text]:
     encoded = [(prompt, llm.tokenizer.apply_chat([dict(message) for message in prompt.messages])) for prompt in prompts]
     fitting = [(prompt, ids) for prompt, ids in encoded if len(ids) + settings.max_tokens <= llm.max_model_len]
-    if settings.text == "references":
-        answers = [_reference(llm, prompt, settings.max_tokens) for prompt, _ in fitting]
-    else:
-        answers = _answers(llm, settings, fitting)
+    parts = _parts(llm, settings, fitting)
     return [
-        Text(prompt.id, prompt.task, numpy.array(ids, numpy.int32), numpy.array(answer, numpy.int32))
-        for (prompt, ids), answer in zip(fitting, answers, strict=True)
+        Text(prompt.id, prompt.task, numpy.array(read, numpy.int32), numpy.array(learned[: settings.max_tokens], numpy.int32))
+        for (prompt, _), (read, learned) in zip(fitting, parts, strict=True)
     ]
 
 
-def _reference(llm: LLM, prompt: TaskPrompt, max_tokens: int) -> list[int]:
+def _parts(llm: LLM, settings: RecordSettings, fitting: list[tuple[TaskPrompt, list[int]]]) -> list[tuple[list[int], list[int]]]:
+    """What is read and what is learned of each text."""
+    if settings.text == OWN:
+        return [(ids, answer) for (_, ids), answer in zip(fitting, _answers(llm, settings, fitting), strict=True)]
+    if settings.text == "references":
+        return [(ids, _reference(llm, prompt)) for prompt, ids in fitting]
+    whole = [[*ids, *(_reference(llm, prompt) if prompt.reference else [])] for prompt, ids in fitting]
+    return [(ids[:_LEAD], ids[_LEAD:]) for ids in whole]
+
+
+def _reference(llm: LLM, prompt: TaskPrompt) -> list[int]:
     """A reference as the target would write it, ended as it ends its answers."""
     ids: list[int] = llm.tokenizer.encode(prompt.reference, add_special_tokens=False)
-    return [*ids, *sorted(llm.target.end_ids)[:1]][:max_tokens]
+    return [*ids, *sorted(llm.target.end_ids)[:1]]
 
 
 def _answers(llm: LLM, settings: RecordSettings, fitting: list[tuple[TaskPrompt, list[int]]]) -> list[list[int]]:

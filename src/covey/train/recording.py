@@ -26,6 +26,7 @@ from torch import Tensor
 from covey.errors import CoveyError
 
 FORMAT = 2
+OWN = "answers"  # the kind of text that is the target's own
 DESCRIPTION = "recording.json"
 SCORES = "scores.json"
 
@@ -46,13 +47,23 @@ class Score:
 
 @dataclass(frozen=True)
 class Text:
-    """One prompt and its answer, as token ids; score is None where there is none."""
+    """One prompt and its answer, as token ids; score is None where there is none. own: whether the answer is the target's."""
 
     id: str
     task: str
     prompt: numpy.ndarray
     answer: numpy.ndarray
     score: Score | None = None
+    own: bool = True
+
+    @property
+    def said(self) -> numpy.ndarray:
+        """What the target says at each of the answer's positions: the answer, where it is its own; else the likeliest token, where
+        that is known."""
+        if self.own or self.score is None or not self.score.top_ids.shape[1]:
+            return self.answer
+        likeliest: numpy.ndarray = self.score.top_ids[:, 0].numpy()
+        return likeliest
 
 
 class Recording:
@@ -129,7 +140,7 @@ class Recording:
             raise CoveyError(f"{place}: not a readable shard ({error}); delete it and record again") from None
         parts = [tokens[a:b] for a, b in pairwise(bounds)]
         for (name, task), prompt, answer, score in zip(names, parts[::2], parts[1::2], scores, strict=True):
-            yield Text(name, task, prompt, answer, score)
+            yield Text(name, task, prompt, answer, score, self.description.get("text", OWN) == OWN)
 
     def _place(self, number: int) -> Path:
         return self.folder / f"{number:05d}.safetensors"
