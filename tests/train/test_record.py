@@ -10,7 +10,9 @@ import torch
 
 from covey import LLM, SamplingParams
 from covey.errors import CoveyError
+from covey.loops import loop_start
 from covey.model.load import load
+from covey.train.corpus import build_corpus
 from covey.train.dataset import Texts, collate
 from covey.train.record import RecordSettings, choose, record
 from covey.train.recording import Recording
@@ -124,6 +126,28 @@ def test_references_are_recorded_as_the_target_would_end_them(tmp_path):
     assert recording.description["left_out"] == {"source": 0, "no reference": 1}
     with pytest.raises(CoveyError, match="text='poems': text must be one of answers, references, prompts"):
         settings(prompts, tmp_path, text="poems")
+
+
+def test_answers_that_a_corpus_keeps_need_not_be_written_again(prompts, target, tmp_path):
+    with LLM("toy") as llm:
+        whole = record(llm, settings(prompts, tmp_path / "r"))
+        corpus = tmp_path / "c.safetensors"
+        build_corpus(whole, max_tokens=300).save(corpus)
+        again = record(llm, settings(prompts, tmp_path / "again", answers=corpus))
+    kept = {text.id: text for text in again.texts()}
+    assert 10 < len(kept) < 160 and again.description["left_out"]["no answer"] == 160 - len(kept)
+    for text in whole.texts():
+        if text.id in kept:
+            answer = text.answer.tolist()
+            assert kept[text.id].answer.tolist() == answer[: loop_start(answer)] and kept[text.id].own
+            assert kept[text.id].prompt.tolist() == text.prompt.tolist()
+    others = write(tmp_path / "others.jsonl", [line("a")])
+    with pytest.raises(CoveyError, match="c.safetensors': it is of other prompts than others.jsonl"):
+        choose(settings(others, tmp_path, answers=corpus))
+    with pytest.raises(CoveyError, match="text='prompts' wants none"):
+        settings(prompts, tmp_path, answers=corpus, text="prompts")
+    with LLM(target, drafters=[], device="cpu") as llm, pytest.raises(CoveyError, match="it is of another vocabulary than"):
+        record(llm, settings(prompts, tmp_path / "other", answers=corpus))
 
 
 @pytest.fixture(scope="module")

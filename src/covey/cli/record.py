@@ -28,6 +28,13 @@ def record(
         str, typer.Option(help="Leave out prompts of these sources: patterns, separated by commas.", show_default=False)
     ] = "",
     text: Annotated[str, typer.Option(help="Record the target's answers, the file's references, or the prompts themselves.")] = "answers",
+    answers: Annotated[
+        str | None,
+        typer.Option(
+            help="Take the answers that a corpus of these prompts keeps, a file or the name of a target, and write none.",
+            show_default=False,
+        ),
+    ] = None,
     top: Annotated[int, typer.Option(help="Keep so many of the likeliest tokens at each position of an answer, to distil from.")] = 0,
     hidden: Annotated[bool, typer.Option("--hidden", help="Keep the target's hidden states, to train a self draft on.")] = False,
     shard: Annotated[int, typer.Option(help="Prompts that are answered and written together: what an interruption can lose.")] = 128,
@@ -37,6 +44,7 @@ def record(
     settings: Settings,
 ) -> None:
     """Record what the target itself answers: the text that its drafters are made from."""
+    from covey.drafters.shipped import shipped_corpus
     from covey.train.record import RecordSettings, record
 
     asked = vars(questions) | {"tasks": tuple(questions.tasks.split(",")) if questions.tasks else None}
@@ -46,6 +54,7 @@ def record(
         apart_from=apart_from,
         leave_out=tuple(filter(None, leave_out.split(","))),
         text=text,
+        answers=None if answers is None else shipped_corpus(answers) or Path(answers),
         top=top,
         hidden=hidden,
         shard=shard,

@@ -134,6 +134,11 @@ class Corpus:
         at = self._order[place.low : place.high].astype(numpy.int64) + place.length
         return self.tokens[numpy.minimum(at, len(self) - 1)]  # the last token is a separator
 
+    def texts(self) -> list[list[int]]:
+        """The texts that it was made of, in order."""
+        ends = numpy.flatnonzero(self.tokens == SEPARATOR)
+        return [part[part != SEPARATOR].tolist() for part in numpy.split(self.tokens, ends + 1)[: len(ends)]]
+
     def save(self, path: Path) -> None:
         """Write tokens and description; two bytes a token where that is enough."""
         small = self.tokens[self.tokens != SEPARATOR].max(initial=0) < _SMALL_SEPARATOR

@@ -11,13 +11,16 @@ early still holds some of each. Knows nothing of drafters.
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from pathlib import Path
 
 import numpy
 
+from covey.drafters.corpus import Corpus
 from covey.errors import CoveyError
 from covey.llm import LLM
 from covey.model.atomic import Report, silent
@@ -40,7 +43,8 @@ class RecordSettings:
     patterns of sources ("wmt22_*") that are left out. limit: most prompts of a task. text: "answers" of the target, the file's
     "references", or "prompts", whole and with their references, of all of whose tokens is learned, up to max_tokens. top, hidden: see
     train.score; a recording without them can be given them later. shard: prompts that are answered and written together: what an
-    interruption can lose; several times max_num_seqs keeps the target busy.
+    interruption can lose; several times max_num_seqs keeps the target busy. answers: a corpus of what the target answered to prompts of
+    this file: its answers are taken, and none is written anew.
     Prompts too long for the target are left out.
     """
 
@@ -58,8 +62,13 @@ class RecordSettings:
     top: int = 0
     hidden: bool = False
     shard: int = 128
+    answers: Path | None = None
 
     def __post_init__(self) -> None:
+        if self.answers is not None and self.text != OWN:
+            raise CoveyError(
+                f"answers={str(self.answers)!r}: a corpus is of answers, and text={self.text!r} wants none; leave one of them out"
+            )
         if self.text not in TEXTS:
             raise CoveyError(f"text={self.text!r}: text must be one of {', '.join(TEXTS)}")
         if not 0 <= self.top <= 100:
@@ -86,6 +95,10 @@ def choose(settings: RecordSettings, skipped: Callable[[str], None] | None = Non
     if settings.text == "references":
         left_out["no reference"] = sum(not p.reference for p in kept)
         kept = [p for p in kept if p.reference]
+    if settings.answers is not None:
+        _, known = kept_answers(settings.answers, settings.prompts)
+        left_out["no answer"] = sum(p.id not in known for p in kept)
+        kept = [p for p in kept if p.id in known]
     if settings.apart_from is not None:
         kept, dropped = without_overlap(kept, read_prompts(settings.apart_from))
         left_out["overlap"] = len(dropped)
@@ -94,6 +107,23 @@ def choose(settings: RecordSettings, skipped: Callable[[str], None] | None = Non
     if not turns:
         raise CoveyError(f"prompts={str(settings.prompts)!r}: no prompt is left: {left_out}")
     return Choice(turns, left_out)
+
+
+@lru_cache(maxsize=1)
+def kept_answers(corpus: Path, prompts: Path) -> tuple[str | None, dict[str, list[int]]]:
+    """The vocabulary of a corpus, and the answers that it keeps, by the prompt's id. Raises CoveyError for a corpus of another file of
+    prompts, or one that does not say whose answers it holds."""
+    held = Corpus.load(corpus)
+    try:
+        names = json.loads(held.description["prompts"])
+        if held.description["prompts_sha256"] != file_digest(prompts):
+            raise ValueError(f"it is of other prompts than {prompts.name}")
+        return held.vocabulary, dict(zip(names, held.texts(), strict=True))
+    except (KeyError, ValueError) as error:
+        why = f"no {error}" if isinstance(error, KeyError) else str(error)
+        raise CoveyError(
+            f"answers={str(corpus)!r}: {why}; give a corpus that covey corpus has made of a recording of these prompts"
+        ) from None
 
 
 def record(llm: LLM, settings: RecordSettings, report: Report = silent, skipped: Callable[[str], None] | None = None) -> Recording:
@@ -134,6 +164,7 @@ def _description(llm: LLM, settings: RecordSettings, choice: Choice) -> dict[str
         "seed": settings.seed,
         "text": settings.text,
         "shard": settings.shard,
+        **({"answers_sha256": file_digest(settings.answers)} if settings.answers else {}),
     }
 
 
@@ -149,6 +180,11 @@ def _texts(llm: LLM, settings: RecordSettings, prompts: list[TaskPrompt]) -> lis
 
 def _parts(llm: LLM, settings: RecordSettings, fitting: list[tuple[TaskPrompt, list[int]]]) -> list[tuple[list[int], list[int]]]:
     """What is read and what is learned of each text."""
+    if settings.answers is not None:
+        vocabulary, known = kept_answers(settings.answers, settings.prompts)
+        if vocabulary not in (None, llm.tokenizer.fingerprint):
+            raise CoveyError(f"answers={str(settings.answers)!r}: it is of another vocabulary than {llm.target.name!r} has; record anew")
+        return [(ids, known[prompt.id]) for prompt, ids in fitting]
     if settings.text == OWN:
         return [(ids, answer) for (_, ids), answer in zip(fitting, _answers(llm, settings, fitting), strict=True)]
     if settings.text == "references":
