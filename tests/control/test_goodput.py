@@ -77,6 +77,19 @@ def test_a_liar_is_not_heard_where_tokens_of_a_pass_cost_nothing() -> None:
     assert later.count("pays") < 0.01 * len(later)
 
 
+def test_probes_of_a_liar_are_few_where_they_cost_nothing_by_all_that_is_known() -> None:
+    sent: list[int] = []
+    replay(
+        texts(0.0, count=24, length=32, sure=1.0),
+        goodput,
+        costs(token=0.0, draft=1e-6),
+        1,
+        observe=lambda rounds: sent.extend(len(r.drafted) for r in rounds),
+    )
+    later = sent[len(sent) // 4 :]
+    assert 0 < sum(later) < 0.5 * len(later)  # two tokens a probe, every fifth round; were they free, every other one
+
+
 def test_a_slow_drafter_is_hardly_ever_asked() -> None:
     known, work = costs(draft=0.05), texts(0.6, count=40)
     plain = replay(work, lambda _: FixedLength(0), known, 1)
