@@ -134,6 +134,8 @@ def test_answers_that_a_corpus_keeps_need_not_be_written_again(prompts, target, 
         corpus = tmp_path / "c.safetensors"
         build_corpus(whole, max_tokens=300).save(corpus)
         again = record(llm, settings(prompts, tmp_path / "again", answers=corpus))
+        with pytest.raises(CoveyError, match="written at temperature=0.0, not 0.7; give that temperature"):
+            record(llm, settings(prompts, tmp_path / "warm", answers=corpus, temperature=0.7))
     kept = {text.id: text for text in again.texts()}
     assert 10 < len(kept) < 160 and again.description["left_out"]["no answer"] == 160 - len(kept)
     for text in whole.texts():

@@ -110,15 +110,15 @@ def choose(settings: RecordSettings, skipped: Callable[[str], None] | None = Non
 
 
 @lru_cache(maxsize=1)
-def kept_answers(corpus: Path, prompts: Path) -> tuple[str | None, dict[str, list[int]]]:
-    """The vocabulary of a corpus, and the answers that it keeps, by the prompt's id. Raises CoveyError for a corpus of another file of
+def kept_answers(corpus: Path, prompts: Path) -> tuple[dict[str, str], dict[str, list[int]]]:
+    """What a corpus says of itself, and the answers that it keeps, by the prompt's id. Raises CoveyError for a corpus of another file of
     prompts, or one that does not say whose answers it holds."""
     held = Corpus.load(corpus)
     try:
         names = json.loads(held.description["prompts"])
         if held.description["prompts_sha256"] != file_digest(prompts):
             raise ValueError(f"it is of other prompts than {prompts.name}")
-        return held.vocabulary, dict(zip(names, held.texts(), strict=True))
+        return held.description, dict(zip(names, held.texts(), strict=True))
     except (KeyError, ValueError) as error:
         why = f"no {error}" if isinstance(error, KeyError) else str(error)
         raise CoveyError(
@@ -181,8 +181,11 @@ def _texts(llm: LLM, settings: RecordSettings, prompts: list[TaskPrompt]) -> lis
 def _parts(llm: LLM, settings: RecordSettings, fitting: list[tuple[TaskPrompt, list[int]]]) -> list[tuple[list[int], list[int]]]:
     """What is read and what is learned of each text."""
     if settings.answers is not None:
-        vocabulary, known = kept_answers(settings.answers, settings.prompts)
-        if vocabulary not in (None, llm.tokenizer.fingerprint):
+        described, known = kept_answers(settings.answers, settings.prompts)
+        if float(described.get("temperature", settings.temperature)) != settings.temperature:
+            why = f"its answers were written at temperature={described['temperature']}, not {settings.temperature}"
+            raise CoveyError(f"answers={str(settings.answers)!r}: {why}; give that temperature")
+        if described.get("vocabulary", llm.tokenizer.fingerprint) != llm.tokenizer.fingerprint:
             raise CoveyError(f"answers={str(settings.answers)!r}: it is of another vocabulary than {llm.target.name!r} has; record anew")
         return [(ids, known[prompt.id]) for prompt, ids in fitting]
     if settings.text == OWN:
