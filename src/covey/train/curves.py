@@ -44,7 +44,6 @@ def draw_curves(history: list[dict[str, Any]], tokens_a_step: float, exits: tupl
         points = agreement_points(history, key, tokens_a_step)
         losses.plot(*_xy(points), label=label, marker="." if len(points) < 60 else None)
     losses.set(xlabel="tokens learned from", ylabel="loss")
-    losses.legend()
     for exit_ in exits:
         points = agreement_points(history, f"eval_agreement_{exit_}", tokens_a_step)
         (line,) = agreement.plot(*_xy(points), label=f"exit {exit_}", marker=".")
@@ -58,7 +57,8 @@ def draw_curves(history: list[dict[str, Any]], tokens_a_step: float, exits: tupl
     agreement.xaxis.set_minor_formatter(NullFormatter())
     for axis in (losses.xaxis, agreement.xaxis):
         axis.set_major_formatter(EngFormatter(sep=""))  # 500k: digits of several ticks would overlap
-    agreement.legend()
+    for plot in (losses, agreement):  # above, where it hides no point
+        plot.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=4, frameon=False)
     figure.savefig(place, dpi=120)
     return True
 
