@@ -136,15 +136,28 @@ def test_unrolling_reads_what_the_draft_left_itself(target):
     base = load(target, dtype="float64", device="cpu", attention="sdpa")
     draft = NestedDraft.of(base, 1, (1,), kind="self")
     ids = torch.tensor([[4, 5, 6, 7]])
-    labels = torch.tensor([[IGNORED, 6, 7, 8]])
+    labels = torch.tensor([[5, 6, 7, 8]])
     gift = torch.randn(1, 4, base.config.hidden_size, dtype=torch.float64)
     nothing = torch.zeros(1, 4, 0)
     out = Objective(draft, ce=1.0, kl=0.0, unroll=2)(ids, torch.ones_like(ids), labels, nothing, nothing, gift)
     (first,) = draft.hidden_states(ids, gift=gift)
     (second,) = draft.hidden_states(ids, gift=torch.nn.functional.pad(first[:, :-1], (0, 0, 1, 0)))
-    losses = [torch.nn.functional.cross_entropy(draft.head(hidden)[0, 1:].float(), labels[0, 1:]) for hidden in (first, second)]
+    losses = [
+        torch.nn.functional.cross_entropy(draft.head(hidden)[0, n:].float(), labels[0, n:]) for n, hidden in enumerate((first, second))
+    ]
     torch.testing.assert_close(out["loss"], (losses[0] + 0.7 * losses[1]) / 1.7)
     assert out["hits"].shape == (1, 4, 2)
+
+
+def test_a_further_token_is_practised_where_the_text_went_on_with_what_the_target_said(target):
+    draft = NestedDraft.of(load(target, dtype="float64", device="cpu", attention="sdpa"), 1, (1,), kind="self")
+    ids = torch.tensor([[4, 5, 6, 7, 8, 9]])
+    labels = torch.tensor([[5, 6, IGNORED, 20, 9, 10]])  # behind 6 nothing is learned; behind 7 the target would have said 20
+    nothing = torch.zeros(1, 6, 0)
+    gift = torch.zeros(1, 6, draft.head.in_features, dtype=torch.float64)
+    hits = Objective(draft, ce=1.0, kl=0.0, unroll=3)(ids, torch.ones_like(ids), labels, nothing, nothing, gift)["hits"]
+    practised = [[position for position in range(6) if hits[0, position, step] >= 0] for step in range(3)]
+    assert practised == [[0, 1, 3, 4, 5], [1, 5], []]
 
 
 def test_a_batch_gives_each_position_what_the_target_left_one_before(recording):

@@ -13,7 +13,7 @@ from covey.errors import CoveyError
 from covey.loops import loop_start
 from covey.model.load import load
 from covey.train.corpus import build_corpus
-from covey.train.dataset import Texts, collate
+from covey.train.dataset import IGNORED, Texts, collate
 from covey.train.record import RecordSettings, choose, record
 from covey.train.recording import Recording
 from tests.bench.samples import line, write
@@ -28,7 +28,7 @@ def prompts(tmp_path: Path) -> Path:
 
 
 def settings(prompts: Path, folder: Path, **options: object) -> RecordSettings:
-    return RecordSettings(prompts=prompts, folder=folder, target="toy", max_tokens=12, shard=64, **options)
+    return RecordSettings(**{"prompts": prompts, "folder": folder, "target": "toy", "max_tokens": 12, "shard": 64, **options})
 
 
 def contents(recording: Recording) -> list[tuple[object, ...]]:
@@ -134,6 +134,7 @@ def test_answers_that_a_corpus_keeps_need_not_be_written_again(prompts, target, 
         corpus = tmp_path / "c.safetensors"
         build_corpus(whole, max_tokens=300).save(corpus)
         again = record(llm, settings(prompts, tmp_path / "again", answers=corpus))
+        entire = record(llm, settings(prompts, tmp_path / "entire", answers=corpus, text="prompts", max_tokens=200))
         with pytest.raises(CoveyError, match="written at temperature=0.0, not 0.7; give that temperature"):
             record(llm, settings(prompts, tmp_path / "warm", answers=corpus, temperature=0.7))
     kept = {text.id: text for text in again.texts()}
@@ -143,11 +144,13 @@ def test_answers_that_a_corpus_keeps_need_not_be_written_again(prompts, target, 
             answer = text.answer.tolist()
             assert kept[text.id].answer.tolist() == answer[: loop_start(answer)] and kept[text.id].own
             assert kept[text.id].prompt.tolist() == text.prompt.tolist()
+    for text in entire.texts():  # the prompts, and behind them what the target answered
+        assert [*text.prompt, *text.answer] == [*kept[text.id].prompt, *kept[text.id].answer] and len(text.prompt) == 8
     others = write(tmp_path / "others.jsonl", [line("a")])
     with pytest.raises(CoveyError, match="c.safetensors': it is of other prompts than others.jsonl"):
         choose(settings(others, tmp_path, answers=corpus))
-    with pytest.raises(CoveyError, match="text='prompts' wants none"):
-        settings(prompts, tmp_path, answers=corpus, text="prompts")
+    with pytest.raises(CoveyError, match="text='references' wants none"):
+        settings(prompts, tmp_path, answers=corpus, text="references")
     with LLM(target, drafters=[], device="cpu") as llm, pytest.raises(CoveyError, match="it is of another vocabulary than"):
         record(llm, settings(prompts, tmp_path / "other", answers=corpus))
 
@@ -171,9 +174,11 @@ def test_whole_prompts_are_read_in_one_pass_and_what_is_learned_is_what_the_targ
             llm.generate([[*first.prompt.tolist(), *first.answer[:n].tolist()]], params, progress=False)[0].token_ids[0] for n in range(5)
         ]
     assert first.said[:5].tolist() == said and not first.own
-    item = Texts([second], max_length=64, batch_size=1).item(second)
-    assert item["said"].tolist() == second.said.tolist() != second.answer.tolist()
-    assert collate([[item]])["labels"][0, len(second.prompt) - 1 :].tolist() == second.said.tolist()
+    texts = Texts([second], max_length=64, batch_size=1)
+    surprised = [False, *(said != token for said, token in zip(second.said[:-1], second.answer[:-1], strict=True))]
+    learned = [IGNORED if so else said for said, so in zip(second.said.tolist(), surprised, strict=True)]
+    assert learned.count(IGNORED) > 1 and texts.num_tokens == len(learned) - learned.count(IGNORED)
+    assert collate([texts[0]])["labels"][0, len(second.prompt) - 1 :].tolist() == learned
 
 
 KIND = {"dtype": "float32", "device": "cpu"}

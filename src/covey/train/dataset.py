@@ -57,7 +57,7 @@ class Texts(Dataset[list[dict[str, Any]]]):
         [answer, top] and gift [tokens, H], at each position what the target left one before."""
         answer = text.answer[: self.max_length - 1]
         prompt = text.prompt[-(self.max_length - len(answer)) :]
-        item: dict[str, Any] = {"prompt": prompt, "answer": answer, "said": text.said[: len(answer)]}
+        item: dict[str, Any] = {"prompt": prompt, "answer": answer, "said": _learned(text)[: len(answer)]}
         if text.score is not None:
             item["top_ids"] = text.score.top_ids[: len(answer)]
             item["top_logprobs"] = text.score.top_logprobs[: len(answer)]
@@ -69,7 +69,19 @@ class Texts(Dataset[list[dict[str, Any]]]):
     @property
     def num_tokens(self) -> int:
         """Tokens that are learned in one epoch."""
-        return sum(min(len(text.answer), self.max_length - 1) for text in self.texts)
+        return sum(int((_learned(text)[: self.max_length - 1] != IGNORED).sum()) for text in self.texts)
+
+
+def _learned(text: Text) -> numpy.ndarray:
+    """What the target said at each of the answer's positions, IGNORED behind a token that it would not have said itself.
+
+    Behind such a token it is as surprised as it never is by what it writes, and what is drafted follows what it writes.
+    """
+    said = text.said
+    if text.own:
+        return said
+    surprised = numpy.append(False, said[:-1] != text.answer[:-1])
+    return numpy.where(surprised, IGNORED, said)
 
 
 def split(recordings: list[Recording], max_length: int, batch_size: int, tasks: tuple[str, ...] | None = None) -> tuple[Texts, Texts]:

@@ -26,7 +26,8 @@ class Objective(nn.Module):
 
     unroll, of a self draft: how many tokens of a draft are practised. The first is read with the target's hidden states, each
     further one with what the draft's own last exit left, as it will be when it drafts; each weighs 0.7 of the one before
-    (after training-time test, EAGLE-3, arXiv 2503.01840; here every position takes the step at once).
+    (after training-time test, EAGLE-3, arXiv 2503.01840; here every position takes the step at once). A further token is practised
+    where the text went on with what the target said, for elsewhere no draft would have got there.
     """
 
     def __init__(self, draft: NestedDraft, ce: float, kl: float, unroll: int = 1) -> None:
@@ -38,12 +39,12 @@ class Objective(nn.Module):
     ) -> dict[str, Tensor]:
         """Batches as `dataset.collate` makes them -> loss [], hits [B, T, unroll x exits]: 1, 0, or -1 where nothing is predicted."""
         asked = labels != IGNORED  # [B, T]
-        wanted = self.draft.positions(labels[asked])  # [M]
-        teacher = self._teacher(top_ids[asked], top_logprobs[asked]) if self.kl else None
         exits = len(self.draft.config.exits)
         hits = labels.new_full((*labels.shape, self.unroll * exits), -1)
         losses, weights = [], []
         for step in range(self.unroll):
+            wanted = self.draft.positions(labels[asked])  # [M]
+            teacher = self._teacher(top_ids[asked], top_logprobs[asked]) if self.kl else None
             states = self.draft.hidden_states(input_ids, attention_mask, gift)
             for number, hidden in enumerate(states):
                 logits = self.draft.head(hidden[asked]).float()  # [M, N]
@@ -51,6 +52,7 @@ class Objective(nn.Module):
                 weights.append(_STEP_WEIGHT**step)
                 hits[..., step * exits + number][asked] = (logits.argmax(-1) == wanted).to(hits.dtype)
             gift = nn.functional.pad(states[-1][:, :-1], (0, 0, 1, 0))
+            asked = (labels != IGNORED) & _one_on(asked & (labels == _one_back(input_ids)))
         total = sum(weight * loss for weight, loss in zip(weights, losses, strict=True)) / sum(weights)
         return {"loss": torch.as_tensor(total), "hits": hits}
 
@@ -73,3 +75,13 @@ class Objective(nn.Module):
         at = self.draft.positions(top_ids)
         p = torch.where(at >= 0, top_logprobs.exp(), 0)
         return at.clamp(min=0), p / p.sum(-1, keepdim=True).clamp(min=1e-9)
+
+
+def _one_on(flags: Tensor) -> Tensor:
+    """What is so at each position is so at the next one: bool [B, T] -> the same."""
+    return functional.pad(flags[:, :-1], (1, 0), value=False)
+
+
+def _one_back(ids: Tensor) -> Tensor:
+    """At each position the token behind it, -1 behind the last: [B, T] -> the same."""
+    return functional.pad(ids[:, 1:], (0, 1), value=-1)

@@ -41,10 +41,10 @@ class RecordSettings:
 
     apart_from: a prompt file; prompts that share a run of 13 words with one of its prompts are left out. leave_out:
     patterns of sources ("wmt22_*") that are left out. limit: most prompts of a task. text: "answers" of the target, the file's
-    "references", or "prompts", whole and with their references, of all of whose tokens is learned, up to max_tokens. top, hidden: see
-    train.score; a recording without them can be given them later. shard: prompts that are answered and written together: what an
-    interruption can lose; several times max_num_seqs keeps the target busy. answers: a corpus of what the target answered to prompts of
-    this file: its answers are taken, and none is written anew.
+    "references", or "prompts", whole and with what follows them, of all of whose tokens is learned, up to max_tokens: their references, or
+    the answers. top, hidden: see train.score; a recording without them can be given them later. shard: prompts that are answered and
+    written together: what an interruption can lose; several times max_num_seqs keeps the target busy. answers: a corpus of what the
+    target answered to prompts of this file: its answers are taken, and none is written anew.
     Prompts too long for the target are left out.
     """
 
@@ -65,7 +65,7 @@ class RecordSettings:
     answers: Path | None = None
 
     def __post_init__(self) -> None:
-        if self.answers is not None and self.text != OWN:
+        if self.answers is not None and self.text == "references":
             raise CoveyError(
                 f"answers={str(self.answers)!r}: a corpus is of answers, and text={self.text!r} wants none; leave one of them out"
             )
@@ -181,19 +181,26 @@ def _texts(llm: LLM, settings: RecordSettings, prompts: list[TaskPrompt]) -> lis
 def _parts(llm: LLM, settings: RecordSettings, fitting: list[tuple[TaskPrompt, list[int]]]) -> list[tuple[list[int], list[int]]]:
     """What is read and what is learned of each text."""
     if settings.answers is not None:
-        described, known = kept_answers(settings.answers, settings.prompts)
-        if float(described.get("temperature", settings.temperature)) != settings.temperature:
-            why = f"its answers were written at temperature={described['temperature']}, not {settings.temperature}"
-            raise CoveyError(f"answers={str(settings.answers)!r}: {why}; give that temperature")
-        if described.get("vocabulary", llm.tokenizer.fingerprint) != llm.tokenizer.fingerprint:
-            raise CoveyError(f"answers={str(settings.answers)!r}: it is of another vocabulary than {llm.target.name!r} has; record anew")
-        return [(ids, known[prompt.id]) for prompt, ids in fitting]
-    if settings.text == OWN:
-        return [(ids, answer) for (_, ids), answer in zip(fitting, _answers(llm, settings, fitting), strict=True)]
-    if settings.text == "references":
-        return [(ids, _reference(llm, prompt)) for prompt, ids in fitting]
-    whole = [[*ids, *(_reference(llm, prompt) if prompt.reference else [])] for prompt, ids in fitting]
-    return [(ids[:_LEAD], ids[_LEAD:]) for ids in whole]
+        after = _kept(llm, settings, settings.answers, fitting)
+    elif settings.text == OWN:
+        after = _answers(llm, settings, fitting)
+    else:
+        after = [_reference(llm, prompt) if prompt.reference else [] for prompt, _ in fitting]
+    parts = [(ids, following) for (_, ids), following in zip(fitting, after, strict=True)]
+    if settings.text != "prompts":
+        return parts
+    return [(ids[:_LEAD], [*ids[_LEAD:], *following]) for ids, following in parts]
+
+
+def _kept(llm: LLM, settings: RecordSettings, corpus: Path, fitting: list[tuple[TaskPrompt, list[int]]]) -> list[list[int]]:
+    """The answers that a corpus keeps."""
+    described, known = kept_answers(corpus, settings.prompts)
+    if float(described.get("temperature", settings.temperature)) != settings.temperature:
+        why = f"its answers were written at temperature={described['temperature']}, not {settings.temperature}"
+        raise CoveyError(f"answers={str(corpus)!r}: {why}; give that temperature")
+    if described.get("vocabulary", llm.tokenizer.fingerprint) != llm.tokenizer.fingerprint:
+        raise CoveyError(f"answers={str(corpus)!r}: it is of another vocabulary than {llm.target.name!r} has; record anew")
+    return [known[prompt.id] for prompt, _ in fitting]
 
 
 def _reference(llm: LLM, prompt: TaskPrompt) -> list[int]:
