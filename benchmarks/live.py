@@ -10,7 +10,8 @@ many times as steady as those of runs one after the other.
 
 A cell is a group of tasks and a batch size; its pairs are groups of `batch` prompts, whose tasks take turns, after one group that is not
 counted. `over_best` says what somebody could have set: the fixed length, 0 included, that is best on one half of the prompts, scored on the
-other half, both ways. `gap_closed` is the share of the way from the worst fixed length to the best, by tokens a second.
+other half, both ways. `gap_closed` is the share of the way from the worst fixed length to the best, by tokens a second. `controller_share`
+is what of a method's time its controller takes for itself.
 
 Groups are written as they are done; begun again with the same settings the script goes on where it was, and with more `--groups` a
 cell that was done goes on to so many.
@@ -50,10 +51,13 @@ class Method:
     def __init__(self, name: MethodName, label: str, llm: LLM) -> None:
         self.name, self.label, self.llm = name, label, llm
         self.requests: list[Request] = []
-        self.seconds, self.given = 0.0, 0
+        self.seconds, self.controlling, self.given = 0.0, 0.0, 0
+        controller = llm.served().engine.controller
+        for part in ("plan", "trim", "observe"):
+            setattr(controller, part, self._timed(getattr(controller, part)))
 
     def begin(self, prompts: list[list[int]], params: list[SamplingParams]) -> None:
-        self.seconds, self.given = 0.0, 0
+        self.seconds, self.controlling, self.given = 0.0, 0.0, 0
         asked = zip(prompts, params, strict=True)
         self.requests = [self.llm._request(list(prompt), each, self._hear, model=None, scope="") for prompt, each in asked]
         self.llm._add(self.requests)
@@ -73,6 +77,18 @@ class Method:
 
     def _hear(self, event: Event) -> None:
         self.given += len(event.token_ids)
+
+    def _timed(self, part: Callable[..., Any]) -> Callable[..., Any]:
+        """A part of the controller, whose time is put down to it."""
+
+        def timed(*arguments: Any) -> Any:
+            began = time.perf_counter()
+            try:
+                return part(*arguments)
+            finally:
+                self.controlling += time.perf_counter() - began
+
+        return timed
 
 
 def made(given: argparse.Namespace, batch: int, stack: ExitStack) -> list[Method]:
@@ -131,6 +147,7 @@ def answered(methods: list[Method], prompts: list[list[int]], params: list[Sampl
     plain = methods[0].texts
     return {
         "seconds": {method.label: method.seconds for method in methods},
+        "controlling": {method.label: method.controlling for method in methods},
         "tokens": {method.label: method.given for method in methods},
         "differing": {method.label: sum(a != b for a, b in zip(method.texts, plain, strict=True)) for method in methods[1:]},
     }
@@ -147,11 +164,16 @@ def measure(given: argparse.Namespace, cell: dict[str, Any], write: Callable[[],
             cell["groups"].append(answered(methods, groups[number], params, number))
             write()
     cell["over_plain"] = {method.label: over(cell["groups"], method.label, methods[0].label) for method in methods[1:]}
+    cell["controller_share"] = {m.label: controlled(cell["groups"], m.label) for m in methods if m.name.drafter}
     cell["lengths"] = {m.label: chosen(cell["groups"], m, methods) for m in methods if m.name.drafter and m.name.controller != "fixed"}
 
 
 def speed(groups: list[dict[str, Any]], label: str) -> float:
     return sum(group["tokens"][label] for group in groups) / sum(group["seconds"][label] for group in groups)
+
+
+def controlled(groups: list[dict[str, Any]], label: str) -> float:
+    return sum(group["controlling"][label] for group in groups) / sum(group["seconds"][label] for group in groups)
 
 
 def over(groups: list[dict[str, Any]], label: str, other: str) -> dict[str, Any]:

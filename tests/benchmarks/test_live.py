@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import runpy
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "live.py"
+DRAWER = SCRIPT.with_name("draw_live.py")
 METHODS = ["plain", "plain", "suffix:goodput", "suffix:fixed-2", "random:goodput", "random:fixed-2"]
 
 
@@ -49,6 +51,8 @@ def test_every_method_gives_the_same_and_is_set_against_plain_and_against_what_c
             assert list(group["tokens"]) == labels and len(set(group["tokens"].values())) == 1
             assert set(group["differing"].values()) == {0}
         assert list(cell["over_plain"]) == labels[1:]
+        assert list(cell["controller_share"]) == METHODS[2:]
+        assert all(0 < share < 1 for share in cell["controller_share"].values())
         assert list(cell["lengths"]) == ["suffix:goodput", "random:goodput"]
         for found in cell["lengths"].values():
             assert found["over_best"]["pairs"] == 3 and len(found["best_of_halves"]) == 2
@@ -75,3 +79,18 @@ def test_too_few_prompts_and_a_run_without_plain_are_named(run) -> None:
         run("--batch", "16", "--groups", "1")
     with pytest.raises(SystemExit):
         run("--batch", "1", "--methods", "suffix:goodput")
+
+
+def test_what_was_measured_is_drawn_and_printed(run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
+    cells = run("--batch", "1", "--groups", "3")
+    capsys.readouterr()
+    monkeypatch.setattr(sys, "argv", [str(DRAWER), str(tmp_path / "l.json"), "--output", str(tmp_path / "l.png")])
+    runpy.run_path(str(DRAWER), run_name="__main__")
+    _, _, *lines = capsys.readouterr().out.splitlines()
+    assert [line.split("|")[1:3] for line in lines] == [
+        [f" {tasks}: 1 ", f" `{drafter}` "] for tasks in ("code", "chat, qa") for drafter in ("suffix", "random")
+    ]
+    ratio = cells[0]["over_plain"]["suffix:goodput"]
+    assert f"{ratio['median']:.3f} [{ratio['low']:.3f}, {ratio['high']:.3f}]" in lines[0]
+    assert f"{cells[0]['lengths']['suffix:goodput']['over_best']['median']:.2f} (k = " in lines[0]
+    assert (tmp_path / "l.png").stat().st_size > 10_000

@@ -185,8 +185,8 @@ def test_ended_sequences_are_forgotten() -> None:
         return made[0]
 
     replay(texts(0.5), make, costs(), 4)
-    assert not made[0]._drafted
-    assert not made[0].trust._own
+    assert not made[0].known._drafted
+    assert not made[0].known.trust._own
 
 
 class Beside(Controller):

@@ -81,6 +81,16 @@ def test_dtype_auto_is_bfloat16_where_the_processor_has_it(monkeypatch, flags, d
     assert machine.choose_dtype("auto", torch.device("cpu")) == getattr(torch, dtype)
 
 
+@pytest.mark.parametrize(("bfloat16", "float32"), [(0.001, 0.002), (0.002, 0.001)])
+def test_training_takes_the_dtype_that_multiplies_faster_here(monkeypatch, bfloat16, float32):
+    seconds = {torch.bfloat16: bfloat16, torch.float32: float32}
+    monkeypatch.setattr(machine, "_cpu_flags", lambda: frozenset({"avx512_bf16"}))
+    monkeypatch.setattr(machine, "_seconds_of_a_product", seconds.__getitem__)
+    machine.multiplies_faster_in_bfloat16.cache_clear()
+    assert machine.multiplies_faster_in_bfloat16(torch.device("cpu")) == (bfloat16 < float32)
+    machine.multiplies_faster_in_bfloat16.cache_clear()
+
+
 @pytest.mark.gpu
 def test_device_auto_is_the_gpu(llama):
     loaded = load(str(llama), attention="eager")

@@ -13,39 +13,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence as Seq
 from dataclasses import dataclass, replace
-from functools import partial
 
 import numpy
 from numpy.typing import NDArray
 
-from covey.charge import Charge
 from covey.control.controller import Controller, Cut, Load
+from covey.control.knowledge import Knowledge, missed
 from covey.control.market import Prospect, best_offer, profits
 from covey.control.probes import Savings
 from covey.control.sending import reason, worth_a_thought, worth_sending
-from covey.cost import Costs, Drafting, DraftSample, PassCost, PassSample
-from covey.survival import Outlook, Trust, Turnout, conditionals, outlooks
+from covey.cost import Costs, Drafting
 from covey.types import Draft, Round, Sequence
 
-Floats = NDArray[numpy.float64]
-
-_GROUND = 6.0  # drafts that what is known at large weighs against a sequence's own
-_OWN_MEMORY, _GROUND_MEMORY = 16.0, 128.0
 _PROBE_LENGTH = 2
-_WAKING = 1.1  # what does not draft begins again when that pays by a tenth, so that it does not flap
 _MARGIN = 0.04  # tokens a sequence that a step's drafts must be expected to win: estimates are not exact
 _CARE = 1.2  # what drafts must be expected to win over what they cost: to lose is worse than not to win
-_SHY = 6  # drafts, the two that were only hoped for among them, before which a few sequences only are tried at a time
 _FREE = 0.05  # of a pass: the least that a probe is taken to cost, though its tokens should cost nothing by all that is known
-_HORIZON = 32  # rounds that reading what a drafter has missed is paid off in
-
-
-@dataclass
-class _Drafted:
-    """What is kept of a sequence: how its drafts turned out, and whether it drafted last time."""
-
-    outlook: Outlook
-    awake: bool = True
 
 
 @dataclass(frozen=True)
@@ -81,36 +64,15 @@ class _Bid:
     charged: float = 1.0
 
 
-@dataclass(frozen=True)
-class _Pass:
-    """A pass of some sequences with drafted tokens beside what is fed anyway, each of which looks back so far."""
-
-    cost: PassCost
-    load: Load
-    far: float
-
-    def seconds(self, slots: Floats) -> Floats:
-        """With each of these numbers of drafted tokens."""
-        return self.cost.seconds(self.load.tokens + slots, self.load.reach + slots * self.far)
-
-    def at(self, slots: float) -> float:
-        """With so many drafted tokens."""
-        return self.cost.at(self.load.tokens + slots, self.load.reach + slots * self.far)
-
-
 class Goodput(Controller):
     """See the module. costs are refreshed from every step. longest: the longest draft."""
 
     def __init__(self, costs: Costs, longest: int) -> None:
         self.costs, self.longest = costs, longest
-        self.trust = Trust()
-        self._ground = Outlook.hopeful(max(1, longest))
-        self._drafted: dict[int, _Drafted] = {}
+        self.known = Knowledge(costs, longest)
         self._step = _Step({}, set(), 0.0, 0)
         self._asked: dict[int, _Asked] = {}
         self._savings = Savings()
-        self._charge = Charge()  # under the way of taking turns of late
-        self._charges: dict[str, Charge] = {}
 
     # -- before drafting
 
@@ -122,7 +84,7 @@ class Goodput(Controller):
         if not able:
             return lengths
         asked = [sequences[i] for i in able]
-        bid = self._best(asked, self._prospect(asked, [rooms[i] for i in able]), load)
+        bid = self._best(asked, self.known.prospect(asked, [rooms[i] for i in able]), load)
         self._step.price = bid.price
         for i in [i for i, drafts in zip(able, bid.chosen.tolist(), strict=True) if drafts][: self._bold(asked, load)]:
             lengths[i] = min(rooms[i], bid.depth)
@@ -132,30 +94,16 @@ class Goodput(Controller):
         drafter = self.costs.drafter
         # A further guess costs a step, which sequences share, and is as good as guesses are.
         guess = bid.price * bid.charged * (drafter.per_step / max(1, len(self._step.lengths)) + drafter.per_token)
-        self.floor = 0.0 if self._step.probes else (bid.slot + guess) / self.trust.rate
+        self.floor = 0.0 if self._step.probes else (bid.slot + guess) / self.known.trust.rate
         return lengths
 
     def _bold(self, sequences: list[Sequence], load: Load) -> int:
         """How many sequences may draft on hope alone: until a few drafts were made not many at a time, and none for a slow drafter, which
         is tried as a probe is."""
-        if self._ground.trials >= _SHY:
+        if not self.known.is_hope:
             return len(sequences)
-        slow = self.costs.drafter.seconds(Drafting(1, 1, 1)) > self._pass(sequences, load).at(0) / 2
+        slow = self.costs.drafter.seconds(Drafting(1, 1, 1)) > self.known.passes(sequences, load).at(0) / 2
         return 0 if slow else -(-len(sequences) // 4)
-
-    def _prospect(self, sequences: list[Sequence], rooms: list[int]) -> Prospect:
-        """What drafts of these sequences are expected to turn out like, and what each costs to begin with."""
-        own = [self._of(sequence) for sequence in sequences]
-        share, surviving = outlooks([each.outlook for each in own], self._ground, _GROUND)
-        for number, room in enumerate(rooms):
-            share[number, room:] = surviving[number, room:] = 0
-        drafter = self.costs.drafter
-        rounds = [min(_HORIZON, max(1, sequence.room)) for sequence in sequences]
-        entry = [
-            (drafter.per_sequence + drafter.per_unread * self._missed(sequence) / left) * (1.0 if each.awake else _WAKING)
-            for sequence, each, left in zip(sequences, own, rounds, strict=True)
-        ]
-        return Prospect(share, surviving, numpy.array(entry))
 
     def _best(self, sequences: list[Sequence], prospect: Prospect, load: Load) -> _Bid:
         """Who drafts, and how far, for the most tokens a second; nobody, where drafts are not expected to win a token.
@@ -164,12 +112,12 @@ class Goodput(Controller):
         and time is no cheaper for that.
         """
         decoding = Load(len(sequences), sum(len(sequence.tokens) for sequence in sequences))
-        step = self._pass(sequences, decoding)
+        step = self.known.passes(sequences, decoding)
         plain = step.at(0)
         best, chosen = _Bid(len(sequences) / plain, 0.0, 0, numpy.zeros(len(sequences), bool)), numpy.ones(len(sequences), bool)
         slots, drafting = 0.0, 0.0
         for _ in range(0 if self._hopeless(prospect, plain) else 2):  # what everybody would win together says who does not pay
-            offer = best_offer(prospect, chosen, self.costs.drafter, self._charge, plain, step.seconds)
+            offer = best_offer(prospect, chosen, self.costs.drafter, self.known.charge, plain, step.seconds)
             if offer.gain - _CARE * (offer.seconds - plain) * len(sequences) / plain > _MARGIN * len(sequences) and offer.rate > best.price:
                 best = _Bid(offer.rate, 0.0, min(self.longest, offer.depth + 1), chosen, offer.charged)
                 slots, drafting = offer.slots, offer.drafting
@@ -177,12 +125,11 @@ class Goodput(Controller):
             if staying.all() or not staying.any():
                 break
             chosen = staying
-        for sequence, asked in zip(sequences, best.chosen.tolist(), strict=True):
-            self._of(sequence).awake = asked
+        self.known.woken(sequences, best.chosen.tolist())
         # A staircase has no slope: the slots of this pass, and one more for everybody, pay alike for all that they cost together.
         more = slots + len(sequences)
-        step = self._pass(sequences, load)
-        longer = self._charge.relieved(step.at(more), drafting) - self._charge.relieved(step.at(0), drafting)
+        step = self.known.passes(sequences, load)
+        longer = self.known.charge.relieved(step.at(more), drafting) - self.known.charge.relieved(step.at(0), drafting)
         return replace(best, slot=best.price * float(longer) / more)
 
     def _hopeless(self, prospect: Prospect, plain: float) -> bool:
@@ -190,21 +137,21 @@ class Goodput(Controller):
         is nothing to weigh, and most of the time of a plan is saved where drafts never pay."""
         sequences = len(prospect.entry)
         gain = float(prospect.surviving.sum())
-        least = self._charge.share(0.0, plain) * (self.costs.drafter.per_call + float(prospect.entry.min()))
+        least = self.known.charge.share(0.0, plain) * (self.costs.drafter.per_call + float(prospect.entry.min()))
         return gain - _CARE * least * sequences / plain <= _MARGIN * sequences
 
     def _maybe_probe(self, able: list[tuple[Sequence, int]], rooms: list[int], lengths: list[int], load: Load) -> None:
         """Where nobody drafts, one sequence does, as often as a hundredth of the time pays for it."""
-        sequence, at = min(able, key=lambda each: (self._missed(each[0]), each[0].id))
-        missed = self._missed(sequence)
+        sequence, at = min(able, key=lambda each: (missed(each[0]), each[0].id))
+        unread = missed(sequence)
         # Where it is being asked that costs, much may be asked: a short draft tells little of long ones.
         dear = (
-            self.costs.drafter.seconds(Drafting(1, 1, 1, missed))
-            < self.costs.drafter.seconds(Drafting(self.longest, self.longest, 1, missed)) / 2
+            self.costs.drafter.seconds(Drafting(1, 1, 1, unread))
+            < self.costs.drafter.seconds(Drafting(self.longest, self.longest, 1, unread)) / 2
         )
         length = min(_PROBE_LENGTH if dear else self.longest, rooms[at])
-        cost = self.costs.drafter.seconds(Drafting(length, length, 1, missed))
-        step = self._pass([sequence], load)
+        cost = self.costs.drafter.seconds(Drafting(length, length, 1, unread))
+        step = self.known.passes([sequence], load)
         cost += max(_FREE * step.at(0), step.at(length) - step.at(0))
         if self._savings.pay(cost):
             lengths[at] = length
@@ -217,23 +164,21 @@ class Goodput(Controller):
             if length:
                 self._step.lengths[sequence.id] = length
                 probe = sequence.id in self._step.probes
-                self._asked[sequence.id] = _Asked(length, probe, self._step.price, self._missed(sequence))
+                self._asked[sequence.id] = _Asked(length, probe, self._step.price, missed(sequence))
                 sequence.shown = len(sequence.tokens)
-            else:  # so that it returns to what is known at large, and is tried again
-                self._of(sequence).outlook.fade(_OWN_MEMORY)
+            else:
+                self.known.rested(sequence)
 
     # -- after drafting
 
     def trim(self, sequences: list[Sequence], drafts: list[Draft], load: Load) -> list[Cut]:
-        step, rate = self._taken(sequences), self.trust.rate
+        step = self._taken(sequences)
         if not step.lengths and not any(map(len, drafts)):
             return [Cut(0, reason="does not pay")] * len(sequences)
-        survival = [self.trust.corrected(draft.survival, sequence.id) for sequence, draft in zip(sequences, drafts, strict=True)]
+        survival = [self.known.trust.corrected(draft.survival, sequence.id) for sequence, draft in zip(sequences, drafts, strict=True)]
         for sequence, found in zip(sequences, survival, strict=True):
             if asked := step.lengths.get(sequence.id, 0):
-                turnout = Turnout.of(worth_a_thought(found), asked, rate, self.longest)
-                self._of(sequence).outlook.record(turnout, _OWN_MEMORY)
-                self._ground.record(turnout, _GROUND_MEMORY)
+                self.known.heard(sequence, worth_a_thought(found), asked)
         written = [len(draft) for draft in drafts]
         step.work = Drafting(max(written, default=0), sum(written), len(step.lengths), step.unread)
         return self._cuts(sequences, survival, load)
@@ -249,12 +194,12 @@ class Goodput(Controller):
 
     def _cuts(self, sequences: list[Sequence], survival: Seq[Seq[float]], load: Load) -> list[Cut]:
         """What is sent of each draft, and what that is expected to win and to cost."""
-        step, target, spent = self._step, self._pass(sequences, load), self._spent
+        step, target, spent = self._step, self.known.passes(sequences, load), self._spent
         probes = [sequence.id in step.probes for sequence in sequences]
-        kept = worth_sending(survival, probes, step.price, lambda slots: self._charge.relieved(target.seconds(slots), spent))
+        kept = worth_sending(survival, probes, step.price, lambda slots: self.known.charge.relieved(target.seconds(slots), spent))
         plain = target.at(0)
         slot = (target.at(sum(kept)) - plain) / max(1, sum(kept))
-        drafting = float(self._charge.seconds(spent, plain)) / max(1, len(step.lengths))
+        drafting = float(self.known.charge.seconds(spent, plain)) / max(1, len(step.lengths))
         cuts = []
         for sequence, found, length, probe in zip(sequences, survival, kept, probes, strict=True):
             asked = sequence.id in step.lengths
@@ -266,51 +211,15 @@ class Goodput(Controller):
 
     def observe(self, rounds: list[Round]) -> None:
         first = rounds[0]
+        self.known.observe(rounds, self._step.work if self._step.lengths else None)
         seconds = first.step_verify_seconds + first.step_other_seconds
-        self._charge = self._charges.setdefault(first.pipeline, Charge())
-        self._charge.observe(first.step_draft_seconds, first.step_overlap_seconds, seconds)
-        if fed := sum(each.fed for each in rounds):
-            reach = sum(each.fed * each.start for each in rounds)
-            expected = partial(self.costs.target.at, fed, reach)
-            if (alone := self._charge.alone(seconds, first.step_beside_seconds, expected)) is not None:
-                self.costs.target.observe(PassSample(fed, reach, alone))
-        if self._step.lengths and self._step.work is not None:
-            self.costs.drafter.observe(DraftSample(self._step.work, max(1e-9, first.step_draft_seconds)))
         self._savings.add(seconds + first.step_draft_seconds - first.step_overlap_seconds)
-        for each in rounds:
-            self._learn(each)
 
     def forget(self, sequence: Sequence) -> None:
-        self._drafted.pop(sequence.id, None)
         self._asked.pop(sequence.id, None)
-        self.trust.forget(sequence.id)
-
-    def _learn(self, happened: Round) -> None:
-        """Score the drafted tokens, up to the first that was wrong. After the end of a text nobody knows what would have come."""
-        for depth, estimate in enumerate(conditionals(happened.survival[: len(happened.drafted)])):
-            hit = depth < happened.accepted
-            if not hit and happened.finish_reason:
-                return
-            self.trust.record(estimate, hit, happened.sequence_id)
-            if not hit:
-                return
-
-    # -- sums
+        self.known.forget(sequence)
 
     @property
     def _spent(self) -> float:
         """Seconds of drafting in the step under way."""
         return self.costs.drafter.seconds(self._step.work) if self._step.work else 0.0
-
-    def _of(self, sequence: Sequence) -> _Drafted:
-        if sequence.id not in self._drafted:
-            self._drafted[sequence.id] = _Drafted(Outlook(max(1, self.longest)))
-        return self._drafted[sequence.id]
-
-    def _missed(self, sequence: Sequence) -> int:
-        """Tokens that the drafter has not been shown yet."""
-        return max(0, len(sequence.tokens) - sequence.shown)
-
-    def _pass(self, sequences: list[Sequence], load: Load) -> _Pass:
-        """What the target's next pass costs."""
-        return _Pass(self.costs.target, load, sum(len(sequence.tokens) for sequence in sequences) / max(1, len(sequences)))

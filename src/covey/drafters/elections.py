@@ -32,6 +32,8 @@ class Plurality:
     wants_likely = False
 
     def elect(self, draft: Growing, casts: list[Cast], standing: Standing) -> Voted:
+        if len(casts) == 1:  # as mostly, where one member is cheap and the others are dear
+            return Voted(casts[0].token, (casts[0],), casts[0].estimate)
         weights, rates = standing.weights, standing.rates
         ballots = [Ballot(c.token, weights.of(c.member, c.estimate), rates.of(c.member), c.member) for c in casts]
         elected = winner(ballots, standing.sharing)

@@ -23,7 +23,7 @@ from transformers.trainer_utils import get_last_checkpoint
 
 from covey.errors import CoveyError
 from covey.model.atomic import Report
-from covey.model.machine import has_bfloat16
+from covey.model.machine import multiplies_faster_in_bfloat16
 from covey.model.nested import NestedDraft
 from covey.train.curves import agreement_points, draw_curves, extrapolated
 from covey.train.dataset import Texts, collate
@@ -127,7 +127,7 @@ def _digest(texts: Texts) -> str:
 
 
 def _trainer(settings: TrainSettings, draft: NestedDraft, trained: Texts, held_out: Texts, device: str) -> Trainer:
-    bfloat16 = settings.dtype == "bfloat16" or (settings.dtype == "auto" and has_bfloat16(torch.device(device)))
+    bfloat16 = settings.dtype == "bfloat16" or (settings.dtype == "auto" and multiplies_faster_in_bfloat16(torch.device(device)))
     arguments = TrainingArguments(
         output_dir=str(settings.output / "checkpoints"),
         per_device_train_batch_size=1,  # of batches: see dataset.Texts
