@@ -81,7 +81,9 @@ def test_too_few_prompts_and_a_run_without_plain_are_named(run) -> None:
         run("--batch", "1", "--methods", "suffix:goodput")
 
 
-def test_what_was_measured_is_drawn_and_printed(run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
+def test_what_was_measured_is_drawn_and_printed(
+    run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
     cells = run("--batch", "1", "--groups", "3")
     capsys.readouterr()
     monkeypatch.setattr(sys, "argv", [str(DRAWER), str(tmp_path / "l.json"), "--output", str(tmp_path / "l.png")])

@@ -172,7 +172,7 @@ class Goodput(Controller):
     # -- after drafting
 
     def trim(self, sequences: list[Sequence], drafts: list[Draft], load: Load) -> list[Cut]:
-        step = self._taken(sequences)
+        step = self._taken(sequences, drafts)
         if not step.lengths and not any(map(len, drafts)):
             return [Cut(0, reason="does not pay")] * len(sequences)
         survival = [self.known.trust.corrected(draft.survival, sequence.id) for sequence, draft in zip(sequences, drafts, strict=True)]
@@ -183,12 +183,20 @@ class Goodput(Controller):
         step.work = Drafting(max(written, default=0), sum(written), len(step.lengths), step.unread)
         return self._cuts(sequences, survival, load)
 
-    def _taken(self, sequences: list[Sequence]) -> _Step:
-        """The step of those whose drafts have come: planned together or apart, just now or before others."""
+    def _taken(self, sequences: list[Sequence], drafts: list[Draft]) -> _Step:
+        """The step of those whose drafts have come: planned together or apart, just now or before others.
+
+        Who says nothing has read nothing, as far as one can tell: a drafter that waits for the target's hidden states has not.
+        """
         asked = {sequence.id: self._asked.pop(sequence.id) for sequence in sequences if sequence.id in self._asked}
         probes = {number for number, each in asked.items() if each.probe}
         price = max((each.price for each in asked.values()), default=0.0)
-        unread = sum(each.unread for each in asked.values())
+        unread = 0
+        for sequence, draft in zip(sequences, drafts, strict=True):
+            if sequence.id in asked and len(draft):
+                unread += asked[sequence.id].unread
+            elif sequence.id in asked:
+                sequence.shown -= asked[sequence.id].unread
         self._step = _Step({number: each.length for number, each in asked.items()}, probes, price, unread)
         return self._step
 

@@ -1,7 +1,7 @@
 """What is known of drafts and of what they cost, and how it comes to be known.
 
-Of each sequence and of all together: how drafts turned out lately, by the word of their drafter (`heard`). Of the drafter: how far that word
-can be believed, and of passes and drafting: what they take, from every step (`observe`). Decides nothing.
+Of each sequence and of all together: how drafts turned out lately, by the word of their drafter (`heard`). Of the drafter: how far that
+word can be believed, and of passes and drafting: what they take, from every step (`observe`). Decides nothing.
 
     known = Knowledge(costs, longest=8); known.prospect(sequences, rooms); known.passes(sequences, load).at(3)
 """
@@ -28,7 +28,7 @@ _GROUND = 6.0  # drafts that what is known at large weighs against a sequence's 
 _OWN_MEMORY, _GROUND_MEMORY = 16.0, 128.0
 _SHY = 6  # drafts, the two that were only hoped for among them, before which next to nothing is known
 _WAKING = 1.1  # what does not draft begins again when that pays by a tenth, so that it does not flap
-_HORIZON = 32  # rounds that reading what a drafter has missed is paid off in
+_HORIZON = 8  # rounds that reading what a drafter has missed is paid off in: nobody knows for how long drafts will pay
 
 
 @dataclass

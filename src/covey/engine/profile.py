@@ -178,8 +178,10 @@ class _Sweep(Controller):
     def trim(self, sequences: list[Sequence], drafts: list[Draft], load: Load) -> list[Cut]:
         asked = [sequence for sequence in sequences if sequence.max_draft_tokens]
         written = [len(draft) for draft in drafts]
-        unread = sum(len(sequence.tokens) - self._read.get(sequence.id, 0) for sequence in asked)
-        self._read.update((sequence.id, len(sequence.tokens)) for sequence in asked)
+        # Who says nothing may have read nothing yet: a drafter that waits for the target's hidden states has not.
+        told = [sequence for sequence, draft in zip(sequences, drafts, strict=True) if len(draft)]
+        unread = sum(len(sequence.tokens) - self._read.get(sequence.id, 0) for sequence in told)
+        self._read.update((sequence.id, len(sequence.tokens)) for sequence in told)
         self._work = Drafting(max(written, default=0), sum(written), len(asked), unread) if asked else None
         return [Cut(0) for _ in drafts]
 
