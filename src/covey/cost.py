@@ -12,6 +12,7 @@ from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import pairwise
 from math import exp, log
 from operator import mul
 from statistics import median
@@ -35,11 +36,12 @@ _REFIT_EVERY, _RECENT, _FADING = 16, 96, 0.97
 @dataclass(frozen=True)
 class PassSample:
     """One pass of the target, with all else that a step does but drafting: tokens fed, the sum over them of how far each looks
-    back, seconds."""
+    back, seconds, and the sequences that the tokens are of."""
 
     tokens: int
     reach: int
     seconds: float
+    sequences: int = 1
 
 
 @dataclass(frozen=True)
@@ -65,15 +67,16 @@ class DraftSample:
 
 
 class PassCost:
-    """Seconds of a pass by its tokens, a staircase that never falls, and by how far they look back.
+    """Seconds of a pass by its tokens, a staircase that never falls, by how far they look back, and by the sequences beyond the first: a
+    sequence more is dearer than a token more of a sequence that is there anyway.
 
     Online, a drift common to all sizes follows the machine, and each size keeps a correction of its own. What is not monotone in
     samples is noise, and would make tokens look as if they cost less than nothing: it is evened out.
     """
 
-    def __init__(self, seconds: Floats, per_reach: float) -> None:
+    def __init__(self, seconds: Floats, per_reach: float, per_sequence: float = 0.0) -> None:
         self.table: list[float] = seconds.tolist()
-        self.per_reach = per_reach
+        self.per_reach, self.per_sequence = per_reach, per_sequence
         self.drift = 0.0  # natural logarithms of factors
         self.places = [0.0] * len(_GRID)
         self._seen = [_UNSEEN] * len(_GRID)
@@ -85,31 +88,33 @@ class PassCost:
         if not samples:
             return cls(_GUESS[0] + _GUESS[1] * _GRID, 0.0)
         per_reach = _slope_by_reach(samples)
+        per_sequence = _slope_by_sequences(samples, per_reach)
         by_tokens: dict[int, list[float]] = {}
         for sample in samples:
-            by_tokens.setdefault(sample.tokens, []).append(max(1e-9, sample.seconds - per_reach * sample.reach))
+            beside = per_reach * sample.reach + per_sequence * (sample.sequences - 1)
+            by_tokens.setdefault(sample.tokens, []).append(max(1e-9, sample.seconds - beside))
         known = numpy.array(sorted(by_tokens), numpy.float64)
         seconds = numpy.array([median(by_tokens[int(tokens)]) for tokens in known])
         table = numpy.interp(_GRID, known, seconds)
         if len(known) > 1:
             slope = max(0.0, (seconds[-1] - seconds[-2]) / (known[-1] - known[-2]))
             table = numpy.where(known[-1] < _GRID, seconds[-1] + slope * (_GRID - known[-1]), table)
-        return cls(table, per_reach)
+        return cls(table, per_reach, per_sequence)
 
-    def seconds(self, tokens: ArrayLike, reach: ArrayLike = 0.0) -> Floats:
-        """For each number of tokens, with how far they look back together."""
-        base = numpy.interp(numpy.asarray(tokens, numpy.float64), _GRID, self._stairs)
+    def seconds(self, tokens: ArrayLike, reach: ArrayLike = 0.0, sequences: int = 1) -> Floats:
+        """For each number of tokens of so many sequences, with how far they look back together."""
+        base = numpy.interp(numpy.asarray(tokens, numpy.float64), _GRID, self._stairs) + self.per_sequence * (sequences - 1)
         result: Floats = (base + self.per_reach * numpy.asarray(reach, numpy.float64)) * exp(self.drift)
         return result
 
-    def at(self, tokens: float, reach: float = 0.0) -> float:
+    def at(self, tokens: float, reach: float = 0.0, sequences: int = 1) -> float:
         """As `seconds`, for one number of tokens: many times as quick."""
         above, share = _between(tokens)
         base = self._stairs[above - 1] * (1 - share) + self._stairs[above] * share
-        return (base + self.per_reach * reach) * exp(self.drift)
+        return (base + self.per_sequence * (sequences - 1) + self.per_reach * reach) * exp(self.drift)
 
     def observe(self, sample: PassSample) -> None:
-        ratio = sample.seconds / self.at(sample.tokens, sample.reach)
+        ratio = sample.seconds / self.at(sample.tokens, sample.reach, sample.sequences)
         surprise = log(min(max(ratio, 1 / _SURPRISE), _SURPRISE))
         self.drift += _DRIFT_PACE * surprise
         # The rest belongs to this size alone: shared by the two places that it lies between.
@@ -121,7 +126,7 @@ class PassCost:
 
     @property
     def now(self) -> Floats:
-        """Seconds at each place of the grid, as it stands, with nothing to look back at."""
+        """Seconds at each place of the grid, as it stands, of one sequence with nothing to look back at."""
         result: Floats = numpy.array(self._stairs) * exp(self.drift)
         return result
 
@@ -150,15 +155,29 @@ def _rising(values: list[float], weights: list[float]) -> list[float]:
 
 def _slope_by_reach(samples: Sequence[PassSample]) -> float:
     """Seconds for each position looked back at: the median over sizes that were measured at several reaches."""
-    by_tokens: dict[int, list[PassSample]] = {}
+    by_size: dict[tuple[int, int], list[PassSample]] = {}
     for sample in samples:
-        by_tokens.setdefault(sample.tokens, []).append(sample)
+        by_size.setdefault((sample.tokens, sample.sequences), []).append(sample)
     slopes = []
-    for same in by_tokens.values():
+    for same in by_size.values():
         near, far = min(s.reach for s in same), max(s.reach for s in same)
         if far > near:
             rise = median(s.seconds for s in same if s.reach == far) - median(s.seconds for s in same if s.reach == near)
             slopes.append(rise / (far - near))
+    return max(0.0, median(slopes)) if slopes else 0.0
+
+
+def _slope_by_sequences(samples: Sequence[PassSample], per_reach: float) -> float:
+    """Seconds for each sequence: the median over sizes between those that were measured with fewer sequences."""
+    by_count: dict[int, dict[int, list[float]]] = {}
+    for sample in samples:
+        by_count.setdefault(sample.sequences, {}).setdefault(sample.tokens, []).append(sample.seconds - per_reach * sample.reach)
+    slopes = []
+    for (few, fewer), (many, more) in pairwise(sorted(by_count.items())):
+        known = sorted(fewer)
+        taken = [median(fewer[tokens]) for tokens in known]
+        for tokens in (tokens for tokens in more if known[0] <= tokens <= known[-1]):
+            slopes.append((median(more[tokens]) - float(numpy.interp(tokens, known, taken))) / (many - few))
     return max(0.0, median(slopes)) if slopes else 0.0
 
 
@@ -249,14 +268,16 @@ class Costs:
             "tokens": _GRID.tolist(),
             "seconds": self.target.now.tolist(),
             "seconds_per_reach": self.target.per_reach * exp(self.target.drift),
+            "seconds_per_sequence": self.target.per_sequence * exp(self.target.drift),
             "drafts": [{**asdict(sample.work), "seconds": sample.seconds} for sample in self.drafter.samples],
         }
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Costs:
-        """Raises ValueError or KeyError for what `to_dict` has not made."""
+        """Raises ValueError or KeyError for what `to_dict` has not made. What was measured by tokens alone has nothing for sequences."""
         table = numpy.interp(_GRID, numpy.array(data["tokens"], numpy.float64), numpy.array(data["seconds"], numpy.float64))
         if not (numpy.isfinite(table).all() and (table > 0).all()):
             raise ValueError("seconds: all must be above 0")
         drafts = [DraftSample(Drafting(**{n: v for n, v in each.items() if n != "seconds"}), each["seconds"]) for each in data["drafts"]]
-        return cls(PassCost(table, float(data["seconds_per_reach"])), DraftCost(drafts))
+        target = PassCost(table, float(data["seconds_per_reach"]), float(data.get("seconds_per_sequence", 0.0)))
+        return cls(target, DraftCost(drafts))

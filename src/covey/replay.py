@@ -105,8 +105,8 @@ class _Clock:
     def draft(self, work: Drafting) -> float:
         return self._costs.drafter.seconds(work) * self._noise()
 
-    def verify(self, tokens: int, reach: int) -> float:
-        return self._costs.target.at(tokens, reach) * self._noise()
+    def verify(self, tokens: int, reach: int, sequences: int) -> float:
+        return self._costs.target.at(tokens, reach, sequences) * self._noise()
 
     def _noise(self) -> float:
         return self._chooser.lognormvariate(0.0, self._jitter) if self._jitter else 1.0
@@ -205,12 +205,12 @@ def compare(
 
 def _step(number: int, running: list[_Running], controller: Controller, clock: _Clock, min_survival: float) -> list[Round]:
     sequences = [each.sequence for each in running]
-    load = Load(len(sequences), sum(len(sequence.tokens) for sequence in sequences))
+    load = Load(len(sequences), sum(len(sequence.tokens) for sequence in sequences), len(sequences))
     lengths = controller.plan(sequences, load)
     proposed = [each.draft(length, min_survival, controller.floor) for each, length in zip(running, lengths, strict=True)]
-    unread = sum(len(each.sequence.tokens) - each.read for each, length in zip(running, lengths, strict=True) if length)
-    for each, length in zip(running, lengths, strict=True):
-        each.read = len(each.sequence.tokens) if length else each.read
+    unread = sum(len(each.sequence.tokens) - each.read for each, draft in zip(running, proposed, strict=True) if len(draft))
+    for each, draft in zip(running, proposed, strict=True):
+        each.read = len(each.sequence.tokens) if len(draft) else each.read
     cuts = controller.trim(sequences, proposed, load)
     asked = sum(length > 0 for length in lengths)
     written = [len(draft) for draft in proposed]
@@ -218,7 +218,7 @@ def _step(number: int, running: list[_Running], controller: Controller, clock: _
     sent = [draft.cut(cut.length) for draft, cut in zip(proposed, cuts, strict=True)]
     fed = [1 + len(draft) for draft in sent]
     reach = sum(count * len(sequence.tokens) for count, sequence in zip(fed, sequences, strict=True))
-    verify_seconds = clock.verify(sum(fed), reach)
+    verify_seconds = clock.verify(sum(fed), reach, len(fed))
     rounds = [_round(number, each, length, whole, draft, cut, sum(fed), len(running), draft_seconds, verify_seconds)
               for each, length, whole, draft, cut in zip(running, lengths, proposed, sent, cuts, strict=True)]  # fmt: skip
     controller.observe(rounds)

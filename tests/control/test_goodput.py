@@ -11,7 +11,7 @@ from covey.control import Controller, FixedLength, Goodput, Load, make_controlle
 from covey.cost import Costs, Drafting, DraftSample, PassSample
 from covey.replay import Recorded, replay
 from covey.sampling_params import SamplingParams
-from covey.types import Round, Sequence
+from covey.types import Draft, Round, Sequence
 
 
 def costs(base: float = 0.02, token: float = 0.001, draft: float = 0.0005, read: float = 0.0, call: float = 0.0) -> Costs:
@@ -175,6 +175,16 @@ def test_rounds_say_what_was_chosen_and_why() -> None:
     paying = [each for each in seen if each.reason == "pays"]
     assert sum(each.gain for each in paying) == pytest.approx(sum(each.accepted for each in paying), rel=0.15)
     assert all(each.cost > 0 for each in paying)
+
+
+def test_who_says_nothing_has_read_nothing() -> None:
+    """A drafter that waits for the target's hidden states must not look as if it had read a long prompt in no time."""
+    controller = Goodput(costs(read=0.00001), 8)
+    sequence, load = Sequence(0, tuple(range(200)), SamplingParams(max_tokens=50)), Load(1, 200)
+    for draft, shown in ((Draft.empty(sequence), 0), (Draft(200, sequence.prefix_id, (5,), (0.9,)), 200)):
+        assert controller.plan([sequence], load) > [0] and sequence.shown == 200
+        controller.trim([sequence], [draft], load)
+        assert sequence.shown == shown
 
 
 def test_ended_sequences_are_forgotten() -> None:

@@ -13,6 +13,7 @@ from covey.cost import Costs, PassSample
 from covey.drafters import SuffixDrafter
 from covey.engine import profile
 from covey.toy import ToyTarget
+from covey.types import Draft
 
 GUESS = Costs().to_dict()
 
@@ -112,6 +113,22 @@ def test_a_machine_that_slows_down_for_a_while_does_not_make_tokens_look_free(be
     assert worth_keeping
     sizes = [1, 3, 5, 7, 9]
     assert found.target.seconds(sizes) == pytest.approx([0.02 + 0.002 * size for size in sizes], rel=0.05)
+
+
+class Late(SuffixDrafter):
+    """Has nothing to say before the target has read the prompt, as a drafter that waits for its hidden states."""
+
+    def propose(self, sequences, lengths):
+        drafts = super().propose(sequences, lengths)
+        return [draft if sequence.num_output else Draft.empty(sequence) for sequence, draft in zip(sequences, drafts, strict=True)]
+
+
+def test_a_prompt_is_read_with_the_first_draft_that_says_something() -> None:
+    with opened(drafters=(Late(),)) as llm:
+        found, _ = profile.measure(llm.served(), 8, 1)
+    works = [sample.work for sample in found.drafter.samples]
+    assert all(not work.unread for work in works if not work.tokens)
+    assert max(work.unread for work in works if work.tokens) > 20
 
 
 @pytest.mark.parametrize(("seconds", "kept"), [((0.1, 0.1, 0.11), True), ((0.1, 0.2, 0.3), False), ((0.1,), False), ((1.0,), True)])

@@ -61,7 +61,8 @@ def _show(measured: Costs, drafters: list[str], most: int) -> None:
         if tokens <= max(8, most):
             passes.add_row(str(tokens), f"{seconds * 1000:.3f}", f"{seconds / known[0][1]:.2f}")
     screen.out().print(passes)
-    screen.out().print(f"and {held['seconds_per_reach'] * 1e6:.3f} ms for every 1,000 positions that its tokens look back at")
+    screen.out().print(f"and {held['seconds_per_reach'] * 1e6:.3f} ms for every 1,000 positions that its tokens look back at,")
+    screen.out().print(f"{held['seconds_per_sequence'] * 1e3:.3f} ms for every sequence beyond the first")
     if drafters:
         drafting = Table(title=f"drafting with {', '.join(drafters)}", title_justify="left")
         drafting.add_column("for each")

@@ -15,10 +15,12 @@ from covey.types import Draft, Round, Sequence
 
 @dataclass(frozen=True)
 class Load:
-    """What a step feeds the target anyway: committed tokens, prompts' too, and the sum over them of how far each looks back."""
+    """What a step feeds the target anyway: committed tokens, prompts' too, the sum over them of how far each looks back, and the
+    sequences that they are of."""
 
     tokens: int
     reach: int
+    sequences: int = 1
 
 
 @dataclass(frozen=True)

@@ -111,7 +111,7 @@ class Goodput(Controller):
         A second is worth what it brings in decoding, also in a step that reads a prompt besides: such a step is long whatever is drafted,
         and time is no cheaper for that.
         """
-        decoding = Load(len(sequences), sum(len(sequence.tokens) for sequence in sequences))
+        decoding = Load(len(sequences), sum(len(sequence.tokens) for sequence in sequences), len(sequences))
         step = self.known.passes(sequences, decoding)
         plain = step.at(0)
         best, chosen = _Bid(len(sequences) / plain, 0.0, 0, numpy.zeros(len(sequences), bool)), numpy.ones(len(sequences), bool)

@@ -49,11 +49,11 @@ class Pass:
 
     def seconds(self, slots: Floats) -> Floats:
         """With each of these numbers of drafted tokens."""
-        return self.cost.seconds(self.load.tokens + slots, self.load.reach + slots * self.far)
+        return self.cost.seconds(self.load.tokens + slots, self.load.reach + slots * self.far, self.load.sequences)
 
     def at(self, slots: float) -> float:
         """With so many drafted tokens."""
-        return self.cost.at(self.load.tokens + slots, self.load.reach + slots * self.far)
+        return self.cost.at(self.load.tokens + slots, self.load.reach + slots * self.far, self.load.sequences)
 
 
 class Knowledge:
@@ -119,9 +119,9 @@ class Knowledge:
         self.charge.observe(first.step_draft_seconds, first.step_overlap_seconds, seconds)
         if fed := sum(each.fed for each in rounds):
             reach = sum(each.fed * each.start for each in rounds)
-            expected = partial(self.costs.target.at, fed, reach)
+            expected = partial(self.costs.target.at, fed, reach, len(rounds))
             if (alone := self.charge.alone(seconds, first.step_beside_seconds, expected)) is not None:
-                self.costs.target.observe(PassSample(fed, reach, alone))
+                self.costs.target.observe(PassSample(fed, reach, alone, len(rounds)))
         if drafted is not None:
             self.costs.drafter.observe(DraftSample(drafted, max(1e-9, first.step_draft_seconds)))
         for each in rounds:

@@ -168,4 +168,4 @@ class Engine:
 
 def _load(works: list[Work]) -> Load:
     """What a step feeds the target anyway."""
-    return Load(sum(work.count for work in works), sum(work.count * (work.start + work.count) for work in works))
+    return Load(sum(work.count for work in works), sum(work.count * (work.start + work.count) for work in works), len(works))

@@ -29,10 +29,11 @@ from covey.types import Draft, Round, Sequence, Work
 
 log = logging.getLogger(__name__)
 
-_FORMAT = 1
+_FORMAT = 2
 _PASSES_SECONDS, _DRAFTS_SECONDS = 3.7, 1.2
 _LENGTHS = (0, 2, 4, 6, 8)  # cost rises by steps: too few sizes would miss where
-_MANY = 8  # sequences, from which on steps are small beside what a pass takes, and fewer sizes tell enough
+_MANY = 8  # sequences, from which on long drafts do not pay
+_LENGTHS_OF_MANY = (0, 1, 3)  # as many tokens as of half as many sequences, which tells what a sequence costs
 _NEAR, _FAR = 64, 1024  # positions that a row looks back at
 _TURNS = 6  # of all sizes
 _DRAFTED_TOKENS = 12
@@ -110,14 +111,14 @@ def _save(place: Path, key: dict[str, Any], costs: Costs) -> None:
 def _cells(served: Served, longest: int, max_num_seqs: int) -> list[tuple[int, int, int]]:
     """What is measured: sequences, how far each looks back, and drafted tokens of each; small passes first."""
     counts = [count for count in (1, 2, 4, 8, 16, 32) if count <= max_num_seqs]
-    lengths = sorted({min(length, longest) for length in _LENGTHS})
+    few, many = (sorted({min(length, longest) for length in lengths}) for lengths in (_LENGTHS, _LENGTHS_OF_MANY))
     most = served.max_model_len - longest - 2
     reaches = [min(_NEAR, most)] + [far for far in [min(_FAR, most)] if far > 2 * _NEAR]
     return [
         (count, reach, length)
         for count in counts
         for reach in (reaches if count == 1 else reaches[:1])
-        for length in (lengths if count < _MANY else lengths[::2])
+        for length in (few if count < _MANY else many)
     ]
 
 
@@ -154,7 +155,8 @@ def _pass(served: Served, count: int, reach: int, length: int) -> PassSample | N
         works = [Work(sequence, reach, 1, draft) for sequence, draft in zip(sequences, drafts, strict=True)]
         began = time.perf_counter()
         target.verify(works)
-        return PassSample(count * (1 + length), count * (1 + length) * reach, time.perf_counter() - began)
+        tokens = count * (1 + length)
+        return PassSample(tokens, tokens * reach, time.perf_counter() - began, count)
     finally:
         for sequence in sequences:
             target.stop(sequence)

@@ -80,9 +80,9 @@ class Speed:
 
 def _plain_seconds(costs: Costs, rounds: list[Round], tokens: int) -> float:
     fed = [each.fed - len(each.drafted) for each in rounds]
-    first = costs.target.at(sum(fed), sum(count * each.start for count, each in zip(fed, rounds, strict=True)))
+    first = costs.target.at(sum(fed), sum(count * each.start for count, each in zip(fed, rounds, strict=True)), len(rounds))
     decoding = [each for each in rounds if each.tokens]
     if not decoding:
         return first
     further = (tokens - len(decoding)) / len(decoding)
-    return first + further * costs.target.at(len(decoding), sum(each.start for each in decoding))
+    return first + further * costs.target.at(len(decoding), sum(each.start for each in decoding), len(decoding))
