@@ -30,6 +30,28 @@ def test_one_number_of_tokens_costs_what_it_does_among_many() -> None:
     assert [cost.at(size, 100 * size) for size in sizes] == pytest.approx(cost.seconds(sizes, 100 * numpy.array(sizes)).tolist())
 
 
+def by_sequences(tokens: int, sequences: int) -> float:
+    return 0.03 + 0.001 * tokens + 0.002 * sequences
+
+
+def test_a_sequence_more_is_dearer_than_a_token_more_of_one_that_is_there() -> None:
+    cells = [(count, 1 + length) for count in (1, 2, 4, 8, 16) for length in (0, 1, 3)]
+    cost = PassCost.fit([PassSample(n * each, 64 * n * each, by_sequences(n * each, n), n) for n, each in cells])
+    assert cost.per_sequence == pytest.approx(0.002, rel=0.01)
+    assert cost.at(20, sequences=16) - cost.at(16, sequences=16) == pytest.approx(0.004, rel=0.01)
+    assert cost.at(17, sequences=17) - cost.at(16, sequences=16) == pytest.approx(0.003, rel=0.01)
+    for _ in range(40):  # what is learned while serving keeps them apart
+        cost.observe(PassSample(16, 0, 2 * by_sequences(16, 16), 16))
+    assert cost.at(16, sequences=16) == pytest.approx(2 * by_sequences(16, 16), rel=0.05)
+    assert cost.at(16, sequences=4) < 1.7 * by_sequences(16, 16)
+
+
+def test_what_was_measured_before_sequences_were_counted_is_still_read() -> None:
+    held = PassCost.fit(SAMPLES)
+    old = {name: value for name, value in Costs(held).to_dict().items() if name != "seconds_per_sequence"}
+    assert Costs.from_dict(old).target.at(8, 64, sequences=4) == pytest.approx(held.at(8, 64))
+
+
 def test_beyond_the_largest_measured_the_slope_goes_on() -> None:
     cost = PassCost.fit(SAMPLES)
     assert float(cost.seconds(64)) == pytest.approx(0.02 + 0.01 * 8, rel=0.05)
@@ -92,11 +114,12 @@ def test_a_drafter_that_turns_slow_is_found_out_at_once() -> None:
 
 
 def test_costs_are_json_and_back() -> None:
-    costs = Costs.fit(SAMPLES, [DraftSample(work, drafting(work)) for work in WORKS])
+    costs = Costs.fit([*SAMPLES, PassSample(16, 0, 0.07, 4)], [DraftSample(work, drafting(work)) for work in WORKS])
     costs.target.observe(PassSample(4, 0, 0.05))
     again = Costs.from_dict(costs.to_dict())
     tokens = numpy.array([1, 3, 9, 100])
-    assert again.target.seconds(tokens, 50) == pytest.approx(costs.target.seconds(tokens, 50))
+    assert again.target.seconds(tokens, 50, 4) == pytest.approx(costs.target.seconds(tokens, 50, 4))
+    assert again.target.per_sequence > 0
     assert again.drafter.seconds(WORKS[3]) == pytest.approx(costs.drafter.seconds(WORKS[3]))
     broken = {**costs.to_dict(), "seconds": [0.0] * 23}
     with pytest.raises(ValueError, match="above 0"):

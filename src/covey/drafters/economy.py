@@ -3,7 +3,7 @@
 The cheapest member is always asked. A dearer one is asked where the tokens that it is expected to win, times the time that a
 token is worth, are more than its time; how many it wins is learned from what came of asking it, by how sure the others
 were already. What does not pay is asked now and then all the same, as far as a hundredth of the time goes, so that it returns when
-it pays again. What is asked for may be a guess or a whole draft, as long as it is always the same. Members that are asked at once
+it pays again, and a fourth of that where it has been tried often. What is asked for may be a guess or a whole draft, as long as it is always the same. Members that are asked at once
 share what that costs: the first pays for the pass, the others for what they add (`fare.py`). Knows nothing of drafters or votes;
 times come from outside.
 
@@ -21,6 +21,7 @@ from covey.types import Round
 
 KINDS = 11  # of how sure the others are: nothing said, then tenths
 _PROBE_EVERY, _PROBE_FIRST = 48, 6  # the less is known, the sooner
+_WELL_KNOWN, _CALM = 64.0, 4.0  # trials from which on one more tells little; by how much fewer are then made
 _HOPE, _HOPE_BESIDE, _HOPE_TRIALS = 0.3, 0.1, 4.0  # what an untried member is taken to win by itself, or beside others; what that weighs
 _MEMORY = 256.0
 _PACE = 1 / 16
@@ -128,7 +129,9 @@ class Economy:
             return True
         self._passed_over[member, kind] += 1
         known_of = self._asked[member][kind] - _HOPE_TRIALS
-        if self._passed_over[member, kind] < min(_PROBE_EVERY, _PROBE_FIRST * (1 + known_of)) or not self._savings.pay(price):
+        if self._passed_over[member, kind] < min(_PROBE_EVERY, _PROBE_FIRST * (1 + known_of)):
+            return False
+        if not self._savings.pay(price * (1 + (_CALM - 1) * min(1.0, known_of / _WELL_KNOWN))):
             return False
         self._passed_over[member, kind] = 0
         return True
