@@ -28,7 +28,7 @@ def costs(
     *,
     settings: Settings,
 ) -> None:
-    """Measure what passes of a target and drafts cost on this machine, by tokens and sequences. What covey keeps in its cache is not read."""
+    """Measure what passes and drafts cost on this machine, by tokens and sequences. What covey keeps in its cache is not read."""
     # At a fixed length nothing is measured before this command does it.
     settings = replace(settings, engine=replace(settings.engine, controller="fixed"))
     with startup.opened(settings) as llm:
