@@ -10,7 +10,7 @@ many times as steady as those of runs one after the other.
 
 A cell is a group of tasks and a batch size; its pairs are groups of `batch` prompts, whose tasks take turns, after one group that is not
 counted. `over_best` says what somebody could have set: the fixed length, 0 included, that is best on one half of the prompts, scored on the
-other half, both ways. `gap_closed` is the share of the way from the worst fixed length to the best, by tokens a second. `controller_share`
+other half, both ways. `gap_closed` is the share of the way from the worst of several fixed lengths to the best, by tokens a second. `controller_share`
 is what of a method's time its controller takes for itself.
 
 Groups are written as they are done; begun again with the same settings the script goes on where it was, and with more `--groups` a
@@ -195,7 +195,7 @@ def chosen(groups: list[dict[str, Any]], method: Method, methods: list[Method]) 
     return {
         "best_of_halves": best,
         "over_best": paired_ratio([[ratio] for ratio in scored]),
-        "gap_closed": (speed(groups, method.label) - worst) / gap if gap > 0 else None,
+        "gap_closed": (speed(groups, method.label) - worst) / gap if gap > 0 and len(fixed) > 1 else None,
     }
 
 
