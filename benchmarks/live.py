@@ -10,8 +10,8 @@ many times as steady as those of runs one after the other.
 
 A cell is a group of tasks and a batch size; its pairs are groups of `batch` prompts, whose tasks take turns, after one group that is not
 counted. `over_best` says what somebody could have set: the fixed length, 0 included, that is best on one half of the prompts, scored on the
-other half, both ways. `gap_closed` is the share of the way from the worst of several fixed lengths to the best, by tokens a second. `controller_share`
-is what of a method's time its controller takes for itself.
+other half, both ways. `gap_closed` is the share of the way from the worst of several fixed lengths to the best, by tokens a second.
+`controller_share` is what of a method's time its controller takes for itself.
 
 Groups are written as they are done; begun again with the same settings the script goes on where it was, and with more `--groups` a
 cell that was done goes on to so many.
