@@ -56,6 +56,7 @@ def test_every_method_gives_the_same_and_is_set_against_plain_and_against_what_c
         assert list(cell["lengths"]) == ["suffix:goodput", "random:goodput"]
         for found in cell["lengths"].values():
             assert found["over_best"]["pairs"] == 3 and len(found["best_of_halves"]) == 2
+            assert found["gap_closed"] is None  # of one fixed length there is none
 
 
 def test_it_goes_on_where_it_was_cut_and_not_with_other_settings(run, tmp_path: Path) -> None:
