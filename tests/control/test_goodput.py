@@ -162,7 +162,7 @@ def test_what_was_asked_for_is_a_cap() -> None:
         Sequence(3, (5, 6), SamplingParams(max_tokens=2)),
         Sequence(4, (5, 6), SamplingParams(max_tokens=100)),
     ]
-    lengths = [controller.plan([sequence], Load(1, 2))[0] for sequence in sequences]
+    lengths = [controller.plan([sequence], Load(1, 2, 1))[0] for sequence in sequences]
     assert lengths[0] <= 2
     assert lengths[1:3] == [0, 1]
     assert lengths[3] > 2
@@ -180,7 +180,7 @@ def test_rounds_say_what_was_chosen_and_why() -> None:
 def test_who_says_nothing_has_read_nothing() -> None:
     """A drafter that waits for the target's hidden states must not look as if it had read a long prompt in no time."""
     controller = Goodput(costs(read=0.00001), 8)
-    sequence, load = Sequence(0, tuple(range(200)), SamplingParams(max_tokens=50)), Load(1, 200)
+    sequence, load = Sequence(0, tuple(range(200)), SamplingParams(max_tokens=50)), Load(1, 200, 1)
     for draft, shown in ((Draft.empty(sequence), 0), (Draft(200, sequence.prefix_id, (5,), (0.9,)), 200)):
         assert controller.plan([sequence], load) > [0] and sequence.shown == 200
         controller.trim([sequence], [draft], load)

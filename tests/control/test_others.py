@@ -20,7 +20,7 @@ from covey.cost import Costs
 from covey.sampling_params import SamplingParams
 from covey.types import Draft, Round, Sequence
 
-LOAD = Load(1, 10)
+LOAD = Load(1, 10, 1)
 
 
 def sequence(id: int = 0, max_tokens: int = 100) -> Sequence:
@@ -60,7 +60,7 @@ def test_every_controller_that_can_be_configured_is_made() -> None:
     made = {name: make_controller(name, 6, Costs()) for name in CONTROLLERS}
     assert len({type(each) for each in made.values()}) == len(CONTROLLERS)
     for name, each in made.items():
-        lengths = each.plan([sequence(1), sequence(2, max_tokens=2), sequence(3, max_tokens=1)], Load(3, 30))
+        lengths = each.plan([sequence(1), sequence(2, max_tokens=2), sequence(3, max_tokens=1)], Load(3, 30, 3))
         assert all(0 <= length <= most for length, most in zip(lengths, (6, 1, 0), strict=True)), name
     with pytest.raises(KeyError):
         make_controller("wishful", 6, Costs())

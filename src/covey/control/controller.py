@@ -20,7 +20,7 @@ class Load:
 
     tokens: int
     reach: int
-    sequences: int = 1
+    sequences: int
 
 
 @dataclass(frozen=True)
