@@ -3,7 +3,8 @@
     python benchmarks/draw_live.py live-batch1.json live-batch4.json --output live.png
 
 A row is a cell and a drafter: the dot is the median of paired ratios with its 95 % interval, hollow marks are the medians of fixed
-lengths. In the table, `over the best` is the ratio to the fixed length, 0 included, that was best on the other half of the prompts.
+lengths. In the table, `over the best` is the ratio to the fixed length, 0 included, that was best on the other half of the prompts. Where
+several lengths were measured, it is said how much of the way from the worst of them to the best the controller goes (cells.py).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cells import gap_closed
 from matplotlib.figure import Figure
 
 from covey.bench.names import parse_method
@@ -25,7 +27,8 @@ COLOURS = ("C0", "C1", "C2", "C3", "C4")  # of drafters
 @dataclass(frozen=True)
 class Row:
     """A controller with its drafter in a cell. over_plain: median, low, high; fixed: medians over plain, by length; best: the lengths that
-    were best on either half of the prompts, and over_best what the controller is over them; see live.py."""
+    were best on either half of the prompts, and over_best what the controller is over them; speeds: its own, the worst fixed length's and
+    the best's, in tokens a second; see live.py."""
 
     batch: int
     tasks: str
@@ -34,7 +37,7 @@ class Row:
     fixed: dict[int, float]
     best: list[int]
     over_best: float | None
-    gap_closed: float | None
+    speeds: tuple[float, float, float] | None
 
     @classmethod
     def of(cls, cell: dict[str, Any], label: str) -> Row:
@@ -50,7 +53,7 @@ class Row:
             {each.length: cell["over_plain"][other]["median"] for other, each in sorted(same.items(), key=lambda pair: pair[1].length)},
             best,
             against["over_best"]["median"] if against else None,
-            against.get("gap_closed"),
+            tuple(against["speeds"]) if against.get("speeds") else None,
         )
 
 
@@ -63,13 +66,20 @@ def rows(documents: list[dict[str, Any]]) -> list[Row]:
 
 def table(found: list[Row]) -> str:
     """As Markdown."""
-    lines = ["| tasks, batch | drafter | over plain | over the best fixed length | of the gap |", "|---|---|---|---|---|"]
+    lines = ["| tasks, batch | drafter | over plain | over the best fixed length |", "|---|---|---|---|"]
     for row in found:
         median, low, high = row.over_plain
         best = "" if row.over_best is None else f"{row.over_best:.2f} (k = {', '.join(map(str, dict.fromkeys(row.best)))})"
-        gap = "" if row.gap_closed is None else f"{row.gap_closed:.0%}"
-        lines.append(f"| {row.tasks}: {row.batch} | `{row.drafter}` | {median:.3f} [{low:.3f}, {high:.3f}] | {best} | {gap} |")
+        lines.append(f"| {row.tasks}: {row.batch} | `{row.drafter}` | {median:.3f} [{low:.3f}, {high:.3f}] | {best} |")
     return "\n".join(lines)
+
+
+def gaps(found: list[Row]) -> list[str]:
+    """By drafter, and of all: how much of the ways from the worst fixed length to the best is gone."""
+    several = [(row.drafter, row.speeds) for row in found if row.speeds is not None]
+    shares = {name: gap_closed(speeds for drafter, speeds in several if drafter == name) for name in dict.fromkeys(d for d, _ in several)}
+    every = {**shares, "all": gap_closed(speeds for _, speeds in several)}
+    return [f"of the gap between fixed lengths, {name}: {share:.0%}" for name, share in every.items() if share is not None]
 
 
 def draw(found: list[Row], place: Path) -> None:
@@ -106,7 +116,7 @@ def main() -> None:
     given = parser.parse_args()
     if not (found := rows([json.loads(place.read_text("utf-8")) for place in given.measured])):
         parser.error("measured: no cell in these files is done")
-    print(table(found))
+    print("\n".join([table(found), *gaps(found)]))
     draw(found, given.output)
 
 

@@ -20,6 +20,8 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
+from cells import gap_closed
+
 from covey import LLM, SamplingParams, provenance
 from covey.control import Goodput
 from covey.cost import Costs
@@ -133,7 +135,7 @@ def _cell(grid: Grid) -> dict[str, Any]:
     fixed_by_seed, by_seed = grid.speeds()
     fixed = {str(length): mean(speeds) for length, speeds in fixed_by_seed.items()}
     chosen = {name: mean(speeds) for name, speeds in by_seed.items()}
-    best, worst = max(fixed.values()), min(fixed[str(length)] for length in REASONABLE)
+    best = max(fixed.values())
     return {
         "fixed": fixed,
         "controllers": chosen,
@@ -141,7 +143,6 @@ def _cell(grid: Grid) -> dict[str, Any]:
         "best_length": int(max(fixed, key=lambda length: fixed[length])),
         "over_best": {name: speed / best for name, speed in chosen.items()},
         "over_plain": {name: speed / fixed["0"] for name, speed in {**chosen, "best fixed": best}.items()},
-        "gap_closed": {name: (speed - worst) / (best - worst) for name, speed in chosen.items()} if best > worst else {},
         "over_chosen": _over_chosen(grid),
     }
 
@@ -157,7 +158,7 @@ def _over_chosen(grid: Grid) -> dict[str, float]:
 
 
 def _summary(cells: list[dict[str, Any]]) -> dict[str, Any]:
-    """By controller: the worst cell and the mean, against the best fixed length and plain decoding, and the gap closed."""
+    """By controller: the worst cell and the mean, against the best fixed length and plain decoding, and how much of the gap closed."""
     return {
         name: {
             "worst_over_best": min(cell["over_best"][name] for cell in cells),
@@ -165,10 +166,14 @@ def _summary(cells: list[dict[str, Any]]) -> dict[str, Any]:
             "worst_over_chosen": min(cell["over_chosen"][name] for cell in cells),
             "mean_over_chosen": sum(cell["over_chosen"][name] for cell in cells) / len(cells),
             "worst_over_plain": min(cell["over_plain"][name] for cell in cells),
-            "mean_gap_closed": sum(cell["gap_closed"].get(name, 1.0) for cell in cells) / len(cells),
+            "gap_closed": gap_closed(_way(cell, name) for cell in cells),
         }
         for name in CONTROLLERS
     }
+
+
+def _way(cell: dict[str, Any], name: str) -> tuple[float, float, float]:
+    return cell["controllers"][name], min(cell["fixed"][str(length)] for length in REASONABLE), max(cell["fixed"].values())
 
 
 def show(document: dict[str, Any]) -> None:

@@ -10,7 +10,7 @@ many times as steady as those of runs one after the other.
 
 A cell is a group of tasks and a batch size; its pairs are groups of `batch` prompts, whose tasks take turns, after one group that is not
 counted. `over_best` says what somebody could have set: the fixed length, 0 included, that is best on one half of the prompts, scored on the
-other half, both ways. `gap_closed` is the share of the way from the worst of several fixed lengths to the best, by tokens a second.
+other half, both ways. `speeds` are tokens a second: its own, the worst fixed length's of several, the best's (0 included).
 `controller_share` is what of a method's time its controller takes for itself.
 
 Groups are written as they are done; begun again with the same settings the script goes on where it was, and with more `--groups` a
@@ -189,13 +189,11 @@ def chosen(groups: list[dict[str, Any]], method: Method, methods: list[Method]) 
     halves = groups[::2], groups[1::2]
     best = [max([plain, *fixed], key=lambda label, half=half: speed(half, label)) for half in halves]
     scored = [over([group], method.label, label)["median"] for half, label in zip(halves, reversed(best), strict=True) for group in half]
-    speeds = [speed(groups, label) for label in (plain, *fixed)]
-    worst = min(speeds[1:])
-    gap = max(speeds) - worst
+    lengths = [speed(groups, label) for label in fixed]
     return {
         "best_of_halves": best,
         "over_best": paired_ratio([[ratio] for ratio in scored]),
-        "gap_closed": (speed(groups, method.label) - worst) / gap if gap > 0 and len(fixed) > 1 else None,
+        "speeds": [speed(groups, method.label), min(lengths), max(speed(groups, plain), *lengths)] if len(fixed) > 1 else None,
     }
 
 

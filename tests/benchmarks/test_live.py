@@ -56,7 +56,7 @@ def test_every_method_gives_the_same_and_is_set_against_plain_and_against_what_c
         assert list(cell["lengths"]) == ["suffix:goodput", "random:goodput"]
         for found in cell["lengths"].values():
             assert found["over_best"]["pairs"] == 3 and len(found["best_of_halves"]) == 2
-            assert found["gap_closed"] is None  # of one fixed length there is none
+            assert found["speeds"] is None  # of one fixed length there is no worst
 
 
 def test_it_goes_on_where_it_was_cut_and_not_with_other_settings(run, tmp_path: Path) -> None:
@@ -97,3 +97,28 @@ def test_what_was_measured_is_drawn_and_printed(
     assert f"{ratio['median']:.3f} [{ratio['low']:.3f}, {ratio['high']:.3f}]" in lines[0]
     assert f"{cells[0]['lengths']['suffix:goodput']['over_best']['median']:.2f} (k = " in lines[0]
     assert (tmp_path / "l.png").stat().st_size > 10_000
+
+
+def test_the_gap_between_fixed_lengths_is_said_where_several_were_measured(
+    run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    labels = ["plain", "suffix:goodput", "suffix:fixed-1", "suffix:fixed-4"]
+    cells = run("--batch", "1", "--groups", "2", "--methods", ",".join(labels))
+    for cell in cells:
+        own, worst, best = cell["lengths"]["suffix:goodput"]["speeds"]
+        totals = {
+            label: sum(g["tokens"][label] for g in cell["groups"]) / sum(g["seconds"][label] for g in cell["groups"]) for label in labels
+        }
+        assert own == totals["suffix:goodput"]
+        assert worst == min(totals["suffix:fixed-1"], totals["suffix:fixed-4"])
+        assert best == max(totals["plain"], totals["suffix:fixed-1"], totals["suffix:fixed-4"])
+    capsys.readouterr()
+    monkeypatch.setattr(sys, "argv", [str(DRAWER), str(tmp_path / "l.json"), "--output", str(tmp_path / "l.png")])
+    runpy.run_path(str(DRAWER), run_name="__main__")
+    *_, suffix, every = capsys.readouterr().out.splitlines()
+    ways = [cell["lengths"]["suffix:goodput"]["speeds"] for cell in cells]
+    share = sum((own - worst) / best for own, worst, best in ways) / sum((best - worst) / best for _, worst, best in ways)
+    assert (
+        suffix == f"of the gap between fixed lengths, suffix: {share:.0%}"
+        and every == f"of the gap between fixed lengths, all: {share:.0%}"
+    )
