@@ -1,25 +1,31 @@
-"""How draft lengths follow a load that changes: a few sequences, then many, then a few, replayed with measured costs.
+"""How draft lengths follow a load that changes: a few sequences, then many, then a few, for real or replayed with measured costs.
+
+    python benchmarks/load.py --prompts prompts.jsonl --drafters suffix:smollm2 --picture load.png --json load.json
 
     covey generate --input prompts.jsonl --output answers.jsonl --controller watch --trace trace.jsonl
     covey costs --max-num-seqs 16 --output costs.json
     python benchmarks/load.py --trace trace.jsonl --costs costs.json --picture load.png --json load.json
 
 Three phases of equally many steps. Each controller, and each of some fixed lengths, runs through all of them by itself; the figures are
-tokens a second and mean length by phase. Sequences beyond a smaller batch wait, and are taken up again. No model is run.
+tokens a second and mean length by phase. For real, uncompiled, a request that ends is followed by the next prompt, and those beyond a
+smaller batch are aborted. In a replay, which runs no model, they wait and are taken up again.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
+import time
 from pathlib import Path
 from typing import Any
 
-from covey import CoveyError, provenance
+from covey import LLM, CoveyError, SamplingParams, provenance
 from covey.config.catalogue import CONTROLLERS
 from covey.control import Controller, FixedLength, make_controller
 from covey.cost import Costs
-from covey.prompts import file_digest
+from covey.llm.request import Request
+from covey.prompts import file_digest, read_prompts
 from covey.replay import Recorded, read_costs, read_trace, replay
 from covey.types import Round
 
@@ -28,26 +34,66 @@ WINDOW = 8  # steps that a drawn length is the mean of
 
 def tried(given: argparse.Namespace) -> dict[str, Any]:
     """Every controller and fixed length, step by step and by phase."""
-    texts, known = read_trace(given.trace), read_costs(given.costs)
-    if not any(text.drafts for text in texts):
-        raise CoveyError(f"trace={str(given.trace)!r}: no drafts in it; record with --controller watch, and drafters")
     batches = [given.low] * given.steps + [given.high] * given.steps + [given.low] * given.steps
     names = [*(f"fixed-{length}" for length in given.lengths), *given.controllers]
-    runs = {name: _run(name, texts, known, batches, given) for name in names}
+    if given.prompts:
+        about = {"prompts_sha256": file_digest(given.prompts), "target": given.target, "drafters": given.drafters}
+        runs = {name: _served(name, batches, given) for name in names}
+    else:
+        texts, known = read_trace(given.trace), read_costs(given.costs)
+        if not any(text.drafts for text in texts):
+            raise CoveyError(f"trace={str(given.trace)!r}: no drafts in it; record with --controller watch, and drafters")
+        about = {
+            "trace_sha256": file_digest(given.trace),
+            "costs": json.loads(given.costs.read_text("utf-8")),
+            "jitter": given.jitter,
+            "min_survival": given.min_survival,
+        }
+        runs = {name: _replayed(name, texts, known, batches, given) for name in names}
     return {
         **provenance.about(),
-        "trace_sha256": file_digest(given.trace),
-        "costs": json.loads(given.costs.read_text("utf-8")),
+        **about,
         "batches": [given.low, given.high, given.low],
         "steps": given.steps,
-        "jitter": given.jitter,
-        "min_survival": given.min_survival,
         "runs": {name: {"phases": _phases(held, given.steps), "each_step": held} for name, held in runs.items()},
     }
 
 
-def _run(name: str, texts: list[Recorded], known: Costs, batches: list[int], given: argparse.Namespace) -> list[dict[str, float]]:
-    """What each step came to."""
+def _served(name: str, batches: list[int], given: argparse.Namespace) -> list[dict[str, float]]:
+    """What each step came to, with the model."""
+    kind, _, length = name.partition("-")
+    options: dict[str, Any] = {"controller": kind, "num_speculative_tokens": int(length)} if length else {"controller": kind}
+    steps: list[dict[str, float]] = []
+    with LLM(
+        given.target, drafters=given.drafters.split(","), max_num_seqs=given.high, compile=False, prefix_reuse=False, **options
+    ) as llm:
+        engine, rounds, running = llm.served().engine, [], list[Request]()
+        llm.observe(rounds.append)
+        waiting = itertools.cycle(llm.tokenizer.apply_chat([dict(m) for m in each.messages]) for each in read_prompts(given.prompts))
+        for batch in batches:
+            running = [request for request in running if not request.finished]
+            for request in running[batch:]:
+                engine.abort(request.id)
+            del running[batch:]
+            while len(running) < batch:
+                params = SamplingParams(max_tokens=given.max_tokens)
+                running.append(llm._request(list(next(waiting)), params, lambda event: None, model=None, scope=""))
+                llm._add(running[-1:])
+            began = time.perf_counter()
+            engine.step()
+            steps.append(_step([each for each in rounds if each.tokens], time.perf_counter() - began))
+            rounds.clear()
+    return steps
+
+
+def _step(rounds: list[Round], seconds: float) -> dict[str, float]:
+    """rounds: those of the sequences that were given tokens; none where all were still reading their prompts."""
+    length = sum(len(each.drafted) for each in rounds) / max(1, len(rounds))
+    return {"batch": len(rounds), "length": length, "tokens": sum(len(each.tokens) for each in rounds), "seconds": seconds}
+
+
+def _replayed(name: str, texts: list[Recorded], known: Costs, batches: list[int], given: argparse.Namespace) -> list[dict[str, float]]:
+    """What each step came to, by the trace."""
     longest = max(len(tokens) for text in texts for tokens, _ in text.drafts.values())
     steps: list[dict[str, float]] = []
 
@@ -56,9 +102,7 @@ def _run(name: str, texts: list[Recorded], known: Costs, batches: list[int], giv
         return FixedLength(int(length)) if length else make_controller(kind, longest, costs)
 
     def observe(rounds: list[Round]) -> None:
-        seconds = rounds[0].step_draft_seconds + rounds[0].step_verify_seconds
-        length = sum(len(each.drafted) for each in rounds) / len(rounds)
-        steps.append({"batch": len(rounds), "length": length, "tokens": sum(len(each.tokens) for each in rounds), "seconds": seconds})
+        steps.append(_step(rounds, rounds[0].step_draft_seconds + rounds[0].step_verify_seconds))
 
     # Enough text for every step to be full, however well it is drafted; what is left over is run through at the highest batch.
     wanted = sum(batches) * (1 + longest)
@@ -76,7 +120,7 @@ def _phases(steps: list[dict[str, float]], size: int) -> list[dict[str, float]]:
     return [
         {
             "tokens_per_second": sum(each["tokens"] for each in phase) / sum(each["seconds"] for each in phase),
-            "mean_length": sum(each["length"] * each["batch"] for each in phase) / sum(each["batch"] for each in phase),
+            "mean_length": sum(each["length"] * each["batch"] for each in phase) / max(1, sum(each["batch"] for each in phase)),
         }
         for phase in phases
     ]
@@ -131,18 +175,27 @@ def _controllers(text: str) -> list[str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--trace", type=Path, required=True, help="written under --controller watch")
-    parser.add_argument("--costs", type=Path, required=True, help="written by covey costs")
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--prompts", type=Path, help="to be answered for real")
+    source.add_argument("--trace", type=Path, help="to be replayed; written under --controller watch")
+    parser.add_argument("--costs", type=Path, help="of a replay; written by covey costs")
+    parser.add_argument("--target", default="smollm2")
+    parser.add_argument("--drafters", default="suffix:smollm2", help="separated by commas")
+    parser.add_argument("--max-tokens", type=int, default=96, help="of an answer")
     parser.add_argument("--controllers", type=_controllers, default=["goodput", "smurfs", "heuristic", "table"])
     parser.add_argument("--lengths", type=lambda text: [int(part) for part in text.split(",")], default=[0, 1, 2, 4, 8])
     parser.add_argument("--low", type=int, default=1, help="sequences in the first and the last phase")
     parser.add_argument("--high", type=int, default=16, help="sequences in between")
     parser.add_argument("--steps", type=int, default=150, help="of each phase")
-    parser.add_argument("--jitter", type=float, default=0.05, help="of times; see covey.replay")
-    parser.add_argument("--min-survival", type=float, default=0.0, help="where drafters end drafts by themselves at fixed lengths")
+    parser.add_argument("--jitter", type=float, default=0.05, help="of times in a replay; see covey.replay")
+    parser.add_argument(
+        "--min-survival", type=float, default=0.0, help="where drafters end drafts by themselves at fixed lengths, in a replay"
+    )
     parser.add_argument("--picture", type=Path)
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
+    if bool(given.trace) != bool(given.costs):
+        parser.error("--costs belongs to --trace: give both, or --prompts alone")
     for name in ("low", "high", "steps"):
         if getattr(given, name) < 1:
             parser.error(f"{name}={getattr(given, name)}: {name} must be at least 1")
