@@ -81,6 +81,33 @@ def test_release_gives_the_weights_back(pair):
     assert len(linear._packed) == held - 3
 
 
+@pytest.mark.parametrize("count", [1, linear.MOST_ROUNDED_TOKENS])
+def test_few_rows_of_a_draft_are_multiplied_by_rounded_weights(count):
+    with torch.inference_mode():
+        layer = nn.Linear(64, 37).to(torch.bfloat16)  # a number of features that no kernel likes
+        weight = layer.weight.float()
+        unit = weight.abs().amax(1) / 127
+        rounded = (weight / unit[:, None]).round() * unit.bfloat16().float()[:, None]
+        product = linear.Product([layer], rounded=True)
+        x = tokens(count)
+        torch.testing.assert_close(product.of(x).float(), x.float() @ rounded.T + layer.bias.float(), rtol=0.02, atol=0.02)
+        assert product.of(x[None]).shape == (1, count, 37)
+        error = (product.of(x).float() - layer(x).float()).square().mean().sqrt() / layer(x).float().square().mean().sqrt()
+        assert 1e-4 < error < 0.02
+        product.release()
+
+
+def test_many_rows_of_a_draft_are_multiplied_by_its_weights():
+    with torch.inference_mode():
+        layer = nn.Linear(64, 48).to(torch.bfloat16)
+        rounded, plain = linear.Product([layer], rounded=True), linear.Product([layer])
+        x = tokens(linear.MOST_ROUNDED_TOKENS + 1)
+        assert torch.equal(rounded.of(x), plain.of(x))
+        held = len(linear._rounded)
+        rounded.release(), plain.release()
+        assert len(linear._rounded) == held - 1
+
+
 MANY_SIZES = """
 import psutil, torch
 from covey.model import linear

@@ -43,13 +43,11 @@ class ExitRunner:
         self.vocab_size, self.tokens = draft.config.vocab_size, draft.tokens.tolist()
         self.rows = RowPool(0)
         self.closed = False
-        packed = linear.can_pack(self.dtype, self.device)
-        self._min_tokens = linear.MIN_TOKENS if packed else 1
         with torch.inference_mode():
             with linear.Inputs(draft) as inputs:
                 self._try()
-            if packed:
-                linear.pack_linears(draft, inputs.shared())
+            if linear.can_pack(self.dtype, self.device):
+                linear.pack_linears(draft, inputs.shared(), rounded=True)
         depths = [0, *draft.config.exits]
         self._stages = [_stage(draft.decoder, first, last) for first, last in pairwise(depths)]
 
@@ -76,12 +74,12 @@ class ExitRunner:
         return (self.layers.elements_per_token + waiting * self.hidden_size) * self.dtype.itemsize
 
     def allocate(self, num_blocks: int) -> None:
-        """Take the cache: for each seat num_blocks blocks for rows, and one more that the padding of a pass writes to."""
+        """Take the cache: for each seat num_blocks blocks for rows."""
         total = num_blocks * self.seats.count
         if total != self.rows.num_blocks:  # each of those who share it asks for it
             self.rows = RowPool(total)
             with torch.inference_mode():
-                self.layers.allocate((total + 1) * BLOCK_SIZE, self.dtype)
+                self.layers.allocate(total * BLOCK_SIZE, self.dtype)
 
     def inherit(self, row: Row, of: Row, length: int, room: int) -> bool:
         """Let a new row have the first positions of another, in all layers: see RowPool.inherit."""
@@ -93,19 +91,18 @@ class ExitRunner:
         hidden: [N, H], what the stage before left at these positions; for the first stage, which reads the tokens, the gift
         that belongs to them, or None where the draft reads none. seats: whose each feed is; None: all of the first.
         """
-        placed = place(self.rows, feeds, self._min_tokens, self.device)
+        placed = place(self.rows, feeds, 1, self.device)
         every = zip(feeds, seats or [0] * len(feeds), strict=True)
-        self.seats.take([seat for feed, seat in every for _ in feed.tokens] + [0] * placed.padding)
+        self.seats.take([seat for feed, seat in every for _ in feed.tokens])
         with torch.inference_mode():
-            given = None if hidden is None else nn.functional.pad(hidden, (0, 0, 0, placed.padding))
             if stage == 0:
-                ids = [token for feed in feeds for token in feed.tokens] + [0] * placed.padding
-                given = self.draft.embed(torch.tensor(ids, device=self.device), given)
-            assert given is not None
+                ids = [token for feed in feeds for token in feed.tokens]
+                hidden = self.draft.embed(torch.tensor(ids, device=self.device), hidden)
+            assert hidden is not None
             self.layers.begin(placed.current)
-            out = self._stages[stage](inputs_embeds=given[None], position_ids=placed.positions[None], use_cache=False)
+            out = self._stages[stage](inputs_embeds=hidden[None], position_ids=placed.positions[None], use_cache=False)
         left: Tensor = out.last_hidden_state[0]
-        return left[: len(left) - placed.padding]
+        return left
 
     def gift(self, hidden: Tensor) -> Tensor:
         """What an exit's hidden state stands for as a gift where the target's is not known yet: [M, H] -> [M, H]."""
@@ -125,10 +122,9 @@ class ExitRunner:
 
         seats: whose each row is; None: all of the first.
         """
-        missing = max(0, self._min_tokens - len(hidden))
-        self.seats.take([*(seats or [0] * len(hidden)), *[0] * missing])
+        self.seats.take(seats or [0] * len(hidden))
         with torch.inference_mode():
-            known: Tensor = self.draft.head(self.draft.norm(nn.functional.pad(hidden, (0, 0, 0, missing))))[: len(hidden)]
+            known: Tensor = self.draft.head(self.draft.norm(hidden))
         return known
 
     def close(self) -> None:

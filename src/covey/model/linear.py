@@ -2,8 +2,9 @@
 
 oneDNN repacks an ordinary bfloat16 weight on every call; doing it once makes a decoding step about a quarter faster
 without compiling anything. Layers that are given the same input (a query, key and value projection; the gate and the
-way up) become one product, which saves a quarter of what the products take. Knows nothing of models beyond
-`torch.nn.Linear`.
+way up) become one product, which saves a quarter of what the products take. A draft, whose guesses need not be those of its
+weights to the last bit, has its few rows multiplied by weights of eight bits: what a small product takes is the way of its
+weights from memory. Knows nothing of models beyond `torch.nn.Linear`.
 
     with Inputs(model) as inputs:
         model(...)                       # any pass shows which layers share their input
@@ -28,9 +29,13 @@ bound_kernel_caches(256)
 MIN_TOKENS = 4
 _PACK_FOR_TOKENS = 8
 
+# Up to so many rows eight bits were the faster ones for every shape of weight, at one row by half to two thirds (docs/log.md).
+MOST_ROUNDED_TOKENS = 8
+
 # A packed weight is an opaque tensor, which torch.compile cannot trace. It is therefore known by a number, held in
 # a buffer so that one compiled layer serves all layers of its shape.
 _packed: dict[int | float, Tensor] = {}
+_rounded: dict[int | float, tuple[Tensor, Tensor]] = {}  # of some: int8 [out, in], and what a unit of each row is worth
 _next_handle = iter(range(1 << 62))
 
 _multiply = torch.ops.mkldnn._linear_pointwise.default  # the overload itself: looking it up costs as much as a small product
@@ -40,7 +45,11 @@ _library.define("linear(Tensor x, Tensor handle, Tensor? bias, int features) -> 
 
 
 def _linear(x: Tensor, handle: Tensor, bias: Tensor | None, features: int) -> Tensor:
-    return _multiply(x, _packed[handle.item()], bias, "none", [], "")
+    number = handle.item()
+    if number in _rounded and x.shape[:-1].numel() <= MOST_ROUNDED_TOKENS:
+        y = torch._weight_int8pack_mm(x.reshape(-1, x.shape[-1]), *_rounded[number]).view(*x.shape[:-1], features)
+        return y if bias is None else y.add_(bias)
+    return _multiply(x, _packed[number], bias, "none", [], "")
 
 
 def _linear_shape(x: Tensor, handle: Tensor, bias: Tensor | None, features: int) -> Tensor:
@@ -52,13 +61,18 @@ torch.library.register_fake("covey::linear", _linear_shape)
 
 
 class Product:
-    """y = x W^T + b for layers of one input, their weights below one another, prepacked. The plain weights are not kept."""
+    """y = x W^T + b for layers of one input, their weights below one another, prepacked. The plain weights are not kept.
 
-    def __init__(self, layers: list[nn.Linear]) -> None:
+    rounded: few rows are multiplied by the weights rounded to eight bits.
+    """
+
+    def __init__(self, layers: list[nn.Linear], rounded: bool = False) -> None:
         self.features = sum(layer.out_features for layer in layers)
         self.number = next(_next_handle)
         weight = layers[0].weight if len(layers) == 1 else torch.cat([layer.weight for layer in layers])
         _packed[self.number] = torch.ops.mkldnn._reorder_linear_weight(weight.detach(), _PACK_FOR_TOKENS)
+        if rounded:
+            _rounded[self.number] = _in_eight_bits(weight.detach())
         self.bias = _stacked_bias(layers)
         self.handle = torch.tensor(self.number)
         self.input: Tensor | None = None  # of the last product, while there are layers that have not yet asked for it
@@ -76,6 +90,13 @@ class Product:
     def release(self) -> None:
         """Give back the packed weight; the layers are unusable afterwards."""
         _packed.pop(self.number, None)
+        _rounded.pop(self.number, None)
+
+
+def _in_eight_bits(weight: Tensor) -> tuple[Tensor, Tensor]:
+    """[out, in] as whole numbers up to 127, and what one of each row is worth, [out]."""
+    unit = weight.float().abs().amax(1).clamp(min=1e-30) / 127
+    return (weight.float() / unit[:, None]).round().to(torch.int8), unit.to(weight.dtype)
 
 
 def _stacked_bias(layers: list[nn.Linear]) -> Tensor | None:
@@ -136,20 +157,24 @@ def can_pack(dtype: torch.dtype, device: torch.device) -> bool:
     return dtype == torch.bfloat16 and device.type == "cpu" and torch.backends.mkldnn.is_available()
 
 
-def pack_linears(model: nn.Module, shared: list[list[nn.Linear]]) -> None:
-    """Replace every plain nn.Linear in the model by a PackedLinear, in place; those that share an input share a product."""
+def pack_linears(model: nn.Module, shared: list[list[nn.Linear]], rounded: bool = False) -> None:
+    """Replace every plain nn.Linear in the model by a PackedLinear, in place; those that share an input share a product.
+
+    rounded: a pass of up to MOST_ROUNDED_TOKENS takes weights of eight bits. For drafts: what it gives is not to the last bit
+    what it gives in a larger pass.
+    """
     company = {id(layer): run for run in shared for layer in run}
     made: dict[int, PackedLinear] = {}
     for module in list(model.modules()):
         for name, child in list(module.named_children()):
             if type(child) is nn.Linear:
                 if id(child) not in made:
-                    made |= _pack(company.get(id(child), [child]))
+                    made |= _pack(company.get(id(child), [child]), rounded)
                 setattr(module, name, made[id(child)])
 
 
-def _pack(layers: list[nn.Linear]) -> dict[int, PackedLinear]:
-    product, made, start = Product(layers), {}, 0
+def _pack(layers: list[nn.Linear], rounded: bool) -> dict[int, PackedLinear]:
+    product, made, start = Product(layers, rounded), {}, 0
     for layer in layers:
         made[id(layer)] = PackedLinear(product, start, layer)
         start += layer.out_features
