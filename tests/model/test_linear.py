@@ -88,13 +88,17 @@ def test_few_rows_of_a_draft_are_multiplied_by_rounded_weights(count):
         weight = layer.weight.float()
         unit = weight.abs().amax(1) / 127
         rounded = (weight / unit[:, None]).round() * unit.bfloat16().float()[:, None]
-        product = linear.Product([layer], rounded=True)
+        model = nn.Sequential(layer)
+        linear.pack_linears(model, [], rounded=True)
+        assert linear.rounded_bytes(model) == 37 * 64 + 2 * 37
+        product = model[0].product
         x = tokens(count)
         torch.testing.assert_close(product.of(x).float(), x.float() @ rounded.T + layer.bias.float(), rtol=0.02, atol=0.02)
         assert product.of(x[None]).shape == (1, count, 37)
         error = (product.of(x).float() - layer(x).float()).square().mean().sqrt() / layer(x).float().square().mean().sqrt()
         assert 1e-4 < error < 0.02
-        product.release()
+        linear.release_linears(model)
+        assert linear.rounded_bytes(model) == 0
 
 
 def test_many_rows_of_a_draft_are_multiplied_by_its_weights():

@@ -78,9 +78,10 @@ class NestedDrafter(Stepwise):
             raise CoveyError(f"thresholds={thresholds}: give {stages - 1} numbers from 0 to 1, one for each exit but the last")
         loaded = base if isinstance(base, LoadedModel) else load(base or self.config.base, dtype=dtype, device=device)
         nested = NestedDraft.load(folder, loaded, ATTENTION)
-        self.parameter_bytes = sum(p.numel() * p.element_size() for p in nested.parameters())
+        plain = sum(p.numel() * p.element_size() for p in nested.parameters())
         name, limit = f"nested:{folder.name}", int(layers.max_position_embeddings)
         super().__init__(name, ExitRunner(nested), loaded.tokenizer, self.config.vocab_size, limit)
+        self.parameter_bytes = plain + self.runner.rounded_bytes
         self.folder, self.seat, self.stack = folder, 0, Stack(self.runner, [self])
         self.wants_hidden = self.runner.wants_gift
         self.serves_several = not self.wants_hidden

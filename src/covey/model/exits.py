@@ -64,6 +64,10 @@ class ExitRunner:
         return len(self._stages)
 
     @property
+    def rounded_bytes(self) -> int:
+        return linear.rounded_bytes(self.draft)
+
+    @property
     def wants_gift(self) -> bool:
         return self.draft.fuse is not None
 
@@ -149,7 +153,9 @@ def stacked_runner(like: ExitRunner, drafts: list[tuple[Path, Basis | None]]) ->
     numbers[0] += sum(weight.numel() for weight in trunk.parameters())
     seats = Seats(len(drafts), like.dtype, like.device)
     stack_deltas(trunk, deltas, seats)
-    return ExitRunner(trunk, seats), [count * like.dtype.itemsize for count in numbers]
+    runner = ExitRunner(trunk, seats)
+    sizes = [count * like.dtype.itemsize for count in numbers]
+    return runner, [sizes[0] + runner.rounded_bytes, *sizes[1:]]
 
 
 def _stage(decoder: nn.Module, first: int, last: int) -> Any:

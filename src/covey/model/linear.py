@@ -181,6 +181,12 @@ def _pack(layers: list[nn.Linear], rounded: bool) -> dict[int, PackedLinear]:
     return made
 
 
+def rounded_bytes(model: nn.Module) -> int:
+    """What the weights of eight bits take beside the others."""
+    numbers = {module.product.number for module in model.modules() if isinstance(module, PackedLinear)}
+    return sum(part.nbytes for number in numbers for part in _rounded.get(number, ()))
+
+
 def release_linears(model: nn.Module) -> None:
     """Give back all packed weights of a model."""
     for module in model.modules():

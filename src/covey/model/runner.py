@@ -93,25 +93,32 @@ def _ids(values: list[int], device: torch.device) -> Tensor:
 
 
 class ModelRunner:
-    """A loaded model with its KV cache. One thread at a time."""
+    """A loaded model with its KV cache. One thread at a time.
 
-    def __init__(self, loaded: LoadedModel, compiled: bool = False) -> None:
+    rounded: few tokens are run through weights of eight bits where that is faster (model/linear.py); for drafts alone.
+    """
+
+    def __init__(self, loaded: LoadedModel, compiled: bool = False, rounded: bool = False) -> None:
         self.loaded = loaded
         self.model = loaded.model
         self.device, self.dtype = loaded.device, loaded.dtype
         self.rows = RowPool(0)
         self.closed = False
         packed = linear.can_pack(self.dtype, self.device)
-        self._min_tokens = linear.MIN_TOKENS if packed else 1
+        self._min_tokens = linear.MIN_TOKENS if packed and not rounded else 1
         with torch.inference_mode():
             with linear.Inputs(self.model) as inputs:
                 self.layers = AttentionLayers(self.model)
             if packed:
-                linear.pack_linears(self.model, inputs.shared())
+                linear.pack_linears(self.model, inputs.shared(), rounded)
         if compiled:
             decoder = self.model.get_decoder()
             decoder.forward = torch.compile(decoder.forward, dynamic=True)
             self._min_tokens = max(self._min_tokens, 2)  # one token would be compiled as a shape of its own
+
+    @property
+    def parameter_bytes(self) -> int:
+        return self.loaded.parameter_bytes + linear.rounded_bytes(self.model)
 
     @property
     def bytes_per_token(self) -> int:
