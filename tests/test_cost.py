@@ -121,6 +121,14 @@ def test_costs_are_json_and_back() -> None:
     assert again.target.seconds(tokens, 50, 4) == pytest.approx(costs.target.seconds(tokens, 50, 4))
     assert again.target.per_sequence > 0
     assert again.drafter.seconds(WORKS[3]) == pytest.approx(costs.drafter.seconds(WORKS[3]))
+    assert again.drafter.looks_back is None
+    costs.drafter.looks_back = 64
+    assert Costs.from_dict(costs.to_dict()).drafter.looks_back == 64
     broken = {**costs.to_dict(), "seconds": [0.0] * 23}
     with pytest.raises(ValueError, match="above 0"):
         Costs.from_dict(broken)
+
+
+def test_what_a_drafter_reads_first_is_what_it_has_not_seen_as_far_as_it_looks_back() -> None:
+    assert [DraftCost().to_read(unseen) for unseen in (-3, 5, 500)] == [0, 5, 500]
+    assert [DraftCost(looks_back=64).to_read(unseen) for unseen in (-3, 5, 500)] == [0, 5, 64]

@@ -185,10 +185,11 @@ class DraftCost:
     """Seconds of a proposal: so many for being asked, and linear in its steps, tokens, sequences and unread tokens, none of which
     can cost less than nothing.
 
-    Refitted now and then to the latest samples and, as long as there are few, to those it began with.
+    Refitted now and then to the latest samples and, as long as there are few, to those it began with. looks_back: see Drafter.
     """
 
-    def __init__(self, samples: Iterable[DraftSample] = ()) -> None:
+    def __init__(self, samples: Iterable[DraftSample] = (), looks_back: int | None = None) -> None:
+        self.looks_back = looks_back
         self._recent: deque[DraftSample] = deque(samples, maxlen=_RECENT)
         self._since = 0
         self.rates = [0.0] * 5
@@ -196,6 +197,10 @@ class DraftCost:
 
     def seconds(self, work: Drafting) -> float:
         return sum(rate * count for rate, count in zip(self.rates, work.features, strict=True))
+
+    def to_read(self, unseen: int) -> int:
+        """How many tokens are read first, where so many have not been seen."""
+        return max(0, unseen if self.looks_back is None else min(unseen, self.looks_back))
 
     @property
     def per_step(self) -> float:
@@ -259,8 +264,8 @@ class Costs:
     drafter: DraftCost = field(default_factory=DraftCost)
 
     @classmethod
-    def fit(cls, passes: Sequence[PassSample], drafts: Sequence[DraftSample]) -> Costs:
-        return cls(PassCost.fit(passes), DraftCost(drafts))
+    def fit(cls, passes: Sequence[PassSample], drafts: Sequence[DraftSample], looks_back: int | None = None) -> Costs:
+        return cls(PassCost.fit(passes), DraftCost(drafts, looks_back))
 
     def to_dict(self) -> dict[str, Any]:
         """As it stands, refreshed: JSON that `from_dict` reads."""
@@ -270,6 +275,7 @@ class Costs:
             "seconds_per_reach": self.target.per_reach * exp(self.target.drift),
             "seconds_per_sequence": self.target.per_sequence * exp(self.target.drift),
             "drafts": [{**asdict(sample.work), "seconds": sample.seconds} for sample in self.drafter.samples],
+            "looks_back": self.drafter.looks_back,
         }
 
     @classmethod
@@ -280,4 +286,5 @@ class Costs:
             raise ValueError("seconds: all must be above 0")
         drafts = [DraftSample(Drafting(**{n: v for n, v in each.items() if n != "seconds"}), each["seconds"]) for each in data["drafts"]]
         target = PassCost(table, float(data["seconds_per_reach"]), float(data.get("seconds_per_sequence", 0.0)))
-        return cls(target, DraftCost(drafts))
+        looks_back = data.get("looks_back")
+        return cls(target, DraftCost(drafts, None if looks_back is None else int(looks_back)))

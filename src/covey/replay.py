@@ -102,6 +102,10 @@ class _Clock:
     def __init__(self, costs: Costs, jitter: float, seed: int) -> None:
         self._costs, self._jitter, self._chooser = costs, jitter, random.Random(seed)
 
+    def to_read(self, running: _Running) -> int:
+        """What the drafter reads before it drafts for this one."""
+        return self._costs.drafter.to_read(len(running.sequence.tokens) - running.read)
+
     def draft(self, work: Drafting) -> float:
         return self._costs.drafter.seconds(work) * self._noise()
 
@@ -208,7 +212,7 @@ def _step(number: int, running: list[_Running], controller: Controller, clock: _
     load = Load(len(sequences), sum(len(sequence.tokens) for sequence in sequences), len(sequences))
     lengths = controller.plan(sequences, load)
     proposed = [each.draft(length, min_survival, controller.floor) for each, length in zip(running, lengths, strict=True)]
-    unread = sum(len(each.sequence.tokens) - each.read for each, draft in zip(running, proposed, strict=True) if len(draft))
+    unread = sum(clock.to_read(each) for each, draft in zip(running, proposed, strict=True) if len(draft))
     for each, draft in zip(running, proposed, strict=True):
         each.read = len(each.sequence.tokens) if len(draft) else each.read
     cuts = controller.trim(sequences, proposed, load)

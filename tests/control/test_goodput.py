@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from dataclasses import replace as changed
 
 import pytest
@@ -185,6 +186,21 @@ def test_who_says_nothing_has_read_nothing() -> None:
         assert controller.plan([sequence], load) > [0] and sequence.shown == 200
         controller.trim([sequence], [draft], load)
         assert sequence.shown == shown
+
+
+def test_a_long_prompt_is_as_dear_as_far_as_the_drafter_looks_back() -> None:
+    """Reading 2,000 tokens would take as long as forty passes, 20 of them half a pass."""
+    planned = []
+    for looks_back in (None, 20):
+        known = costs(read=0.0005)
+        known.drafter.looks_back = looks_back
+        controller = Goodput(known, 8)
+        sequence = Sequence(0, tuple(range(2000)), SamplingParams(max_tokens=50))
+        planned.append(controller.plan([sequence], Load(1, 2000, 1))[0])
+        fast = replay([replace(text, prompt_tokens=2000) for text in texts(0.8)], goodput, known, 4)
+        slow = replay(texts(0.8), lambda _: FixedLength(0), known, 4)
+        assert (fast.tokens_per_second > 1.3 * slow.tokens_per_second) == (looks_back is not None)
+    assert planned[0] == 0 < planned[1]
 
 
 def test_ended_sequences_are_forgotten() -> None:

@@ -146,3 +146,10 @@ def test_a_collective_serves_several_targets_and_nothing_is_left(target, tiny, f
     for name, texts in (("a", done[:4]), ("b", done[4:])):
         with LLM(targets[name], drafters=[], **KIND) as llm:
             assert [c.token_ids for c in texts] == [c.token_ids for c in llm.generate(PROMPTS, params, progress=False)]
+
+
+def test_it_looks_back_as_far_as_the_member_that_looks_furthest(folders):
+    standalone, drawn = (NestedDrafter(folders / kind, **KIND) for kind in ("standalone", "self"))
+    assert (standalone.looks_back, drawn.looks_back, SuffixDrafter().looks_back) == (None, 64, 0)
+    assert CollectiveDrafter([SuffixDrafter(), drawn]).looks_back == 64
+    assert CollectiveDrafter([SuffixDrafter(), drawn, standalone]).looks_back is None

@@ -72,7 +72,8 @@ def drafts(rounds: list[Round]) -> dict[int, tuple[int, ...]]:
 
 
 @pytest.mark.parametrize(("name", "depth"), [("model", 0), ("standalone", 0.0), ("standalone", 1.0), ("self", 0.0), ("self", 1.0)])
-def test_it_says_what_it_would_have_said_and_reads_only_what_is_new(name, depth, target, make):
+def test_it_says_what_it_would_have_said_and_reads_only_what_is_new(name, depth, target, make, monkeypatch):
+    monkeypatch.setattr("covey.drafters.nested._LOOKS_BACK", 1000)
     cold, everything = turns(target, make(name, depth), reuse=False)
     warm, new = turns(target, make(name, depth), reuse=True)
     assert min(everything) > 100
@@ -84,3 +85,12 @@ def test_it_says_what_it_would_have_said_and_reads_only_what_is_new(name, depth,
         assert all(before[start] == after[start] for start in common)
     if name != "self":
         assert warm[2] == cold[2]
+
+
+def test_a_self_draft_that_looks_back_a_little_goes_on_from_what_was_read_or_begins_near_the_end(target, make, monkeypatch):
+    monkeypatch.setattr("covey.drafters.nested._LOOKS_BACK", 24)
+    cold, everything = turns(target, make("self", 1.0), reuse=False)
+    warm, new = turns(target, make("self", 1.0), reuse=True)
+    assert 20 < max(everything) <= 24 + 4 and max(new) <= 24 + 4  # and no more than a draft
+    assert warm[0] == cold[0]
+    assert all(len(said) > 4 for said in (*cold, *warm))

@@ -86,9 +86,12 @@ def test_an_exit_drafts_what_its_layers_say(number, target, folder):
     assert checked > 10
 
 
+@pytest.mark.parametrize("looks_back", [1000, 12])
 @pytest.mark.parametrize("number", [0, 1, 2])
-def test_a_self_draft_reads_the_targets_hidden_states_and_then_its_own(number, target, self_folder):
-    """Each drafted token is what the draft says, given what the target left before the draft began, and guesses from there on."""
+def test_a_self_draft_reads_the_targets_hidden_states_and_then_its_own(number, looks_back, target, self_folder, monkeypatch):
+    """Each drafted token is what the draft says, given what the target left before the draft began, and guesses from there on; of a long
+    text it looks at the end alone."""
+    monkeypatch.setattr("covey.drafters.nested._LOOKS_BACK", looks_back)
     base = load(target, attention="sdpa", **KIND)
     whole = NestedDraft.load(self_folder, base)
     thresholds = tuple(1.0 if i < number else 0.0 for i in range(2))
@@ -100,12 +103,16 @@ def test_a_self_draft_reads_the_targets_hidden_states_and_then_its_own(number, t
         llm.observe(rounds.append)
         llm.generate(text, SamplingParams(max_tokens=20, ignore_eos=True))
     assert not next(r for r in rounds if r.tokens).drafted  # the end of the prompt is not yet read by then
+    first = None
     for r in rounds:
+        if r.drafted and first is None:
+            first = max(0, len(text) - 1 - looks_back)
         with torch.inference_mode():
             left = base.model.model(torch.tensor([text])).last_hidden_state
             gift = torch.nn.functional.pad(left[:, :-1], (0, 0, 1, 0))
             for i, token in enumerate(r.drafted):
-                hidden = whole.hidden_states(torch.tensor([text + list(r.drafted[:i])]), gift=gift)[number][:, -1:]
+                seen = torch.tensor([text + list(r.drafted[:i])])[:, first:]
+                hidden = whole.hidden_states(seen, gift=gift[:, first:])[number][:, -1:]
                 assert whole.tokens[whole.head(hidden[0, 0]).argmax()] == token
                 gift = torch.cat([gift, hidden], 1)
                 checked += 1
@@ -127,7 +134,7 @@ def test_a_long_text_is_read_when_a_guess_is_asked_for_and_not_before(target, se
                 return [Draft.empty(sequence) for sequence in sequences]
             return super().propose(sequences, lengths)
 
-    monkeypatch.setattr("covey.drafters.stepwise._CATCH_UP_TOKENS", 64)
+    monkeypatch.setattr("covey.drafters.nested._LOOKS_BACK", 1000)
     said = []
     for kind in (NestedDrafter, Late):
         with LLM(

@@ -116,7 +116,9 @@ def test_a_machine_that_slows_down_for_a_while_does_not_make_tokens_look_free(be
 
 
 class Late(SuffixDrafter):
-    """Has nothing to say before the target has read the prompt, as a drafter that waits for its hidden states."""
+    """Has nothing to say before the target has read the prompt, as a drafter that waits for its hidden states, and reads all of it then."""
+
+    looks_back = None
 
     def propose(self, sequences, lengths):
         drafts = super().propose(sequences, lengths)

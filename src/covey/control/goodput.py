@@ -18,7 +18,7 @@ import numpy
 from numpy.typing import NDArray
 
 from covey.control.controller import Controller, Cut, Load
-from covey.control.knowledge import Knowledge, missed
+from covey.control.knowledge import Knowledge
 from covey.control.market import Prospect, best_offer, profits
 from covey.control.probes import Savings
 from covey.control.sending import reason, worth_a_thought, worth_sending
@@ -142,8 +142,8 @@ class Goodput(Controller):
 
     def _maybe_probe(self, able: list[tuple[Sequence, int]], rooms: list[int], lengths: list[int], load: Load) -> None:
         """Where nobody drafts, one sequence does, as often as a hundredth of the time pays for it."""
-        sequence, at = min(able, key=lambda each: (missed(each[0]), each[0].id))
-        unread = missed(sequence)
+        sequence, at = min(able, key=lambda each: (self.known.missed(each[0]), each[0].id))
+        unread = self.known.missed(sequence)
         # Where it is being asked that costs, much may be asked: a short draft tells little of long ones.
         dear = (
             self.costs.drafter.seconds(Drafting(1, 1, 1, unread))
@@ -164,7 +164,7 @@ class Goodput(Controller):
             if length:
                 self._step.lengths[sequence.id] = length
                 probe = sequence.id in self._step.probes
-                self._asked[sequence.id] = _Asked(length, probe, self._step.price, missed(sequence))
+                self._asked[sequence.id] = _Asked(length, probe, self._step.price, self.known.missed(sequence))
                 sequence.shown = len(sequence.tokens)
             else:
                 self.known.rested(sequence)

@@ -83,7 +83,7 @@ class Knowledge:
         drafter = self.costs.drafter
         rounds = [min(_HORIZON, max(1, sequence.room)) for sequence in sequences]
         entry = [
-            (drafter.per_sequence + drafter.per_unread * missed(sequence) / left) * (1.0 if each.awake else _WAKING)
+            (drafter.per_sequence + drafter.per_unread * self.missed(sequence) / left) * (1.0 if each.awake else _WAKING)
             for sequence, each, left in zip(sequences, own, rounds, strict=True)
         ]
         return Prospect(share, surviving, numpy.array(entry))
@@ -91,6 +91,10 @@ class Knowledge:
     def passes(self, sequences: list[Sequence], load: Load) -> Pass:
         """What the target's next pass costs."""
         return Pass(self.costs.target, load, sum(len(sequence.tokens) for sequence in sequences) / max(1, len(sequences)))
+
+    def missed(self, sequence: Sequence) -> int:
+        """Tokens that its drafter would read first, of those that it has not been shown yet."""
+        return self.costs.drafter.to_read(len(sequence.tokens) - sequence.shown)
 
     # -- what is planned and drafted
 
@@ -145,8 +149,3 @@ class Knowledge:
         if sequence.id not in self._drafted:
             self._drafted[sequence.id] = _Drafted(Outlook(self.longest))
         return self._drafted[sequence.id]
-
-
-def missed(sequence: Sequence) -> int:
-    """Tokens that its drafter has not been shown yet."""
-    return max(0, len(sequence.tokens) - sequence.shown)

@@ -97,6 +97,12 @@ class CollectiveDrafter(Drafter):
         return sum(member.drafter.bytes_per_token for member in self.members)
 
     @property
+    def looks_back(self) -> int | None:  # type: ignore[override]
+        """What the one that reads most may read; None where one reads all."""
+        every = [member.drafter.looks_back for member in self.members]
+        return None if None in every else max(each or 0 for each in every)
+
+    @property
     def member_names(self) -> tuple[str, ...]:
         return tuple(member.name for member in self.members)
 

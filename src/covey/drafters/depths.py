@@ -14,28 +14,36 @@ from torch import Tensor
 class Depths:
     """Of one sequence: how far it is cached at each stage, and what the stages left where the next one has not been yet.
 
-    firm: positions that the first stage read in the company of the target's own hidden states. guess: what it takes for the
-    target's at the last position drafted.
+    origin: where its reading begins; what is before is not looked at. firm: positions that the first stage read in the company of the
+    target's own hidden states. guess: what it takes for the target's at the last position drafted.
     """
 
     def __init__(self, stages: int) -> None:
-        self.cached = [0] * stages
-        self.firm = 0
+        self.stages = stages
+        self.begin(0)
+
+    def begin(self, origin: int) -> None:
+        """Anew, with nothing read, from a position on."""
+        self.origin = self.firm = origin
+        self.cached = [origin] * self.stages
         self.guess: Tensor | None = None
-        self.kept: list[list[Tensor]] = [[] for _ in range(stages)]  # for each stage, what the one before left: [n, H] each
+        self.kept: list[list[Tensor]] = [[] for _ in range(self.stages)]  # for each stage, what the one before left: [n, H] each
 
     def until(self, length: int) -> Depths:
         """The same of the first `length` positions."""
-        same = Depths(len(self.cached))
-        same.cached, same.firm, same.kept = list(self.cached), min(self.firm, length), [list(parts) for parts in self.kept]
+        same = Depths(self.stages)
+        same.origin, same.firm = self.origin, min(self.firm, length)
+        same.cached, same.kept = list(self.cached), [list(parts) for parts in self.kept]
         same.shorten(length)
         return same
 
     def shorten(self, length: int) -> None:
         """Forget positions from `length` on."""
+        if length < self.origin:
+            self.begin(length)
         for stage, cached in enumerate(self.cached):
             self.cached[stage] = min(cached, length)
-        for stage in range(1, len(self.cached)):
+        for stage in range(1, self.stages):
             held = self.held(stage)[: max(0, self.cached[stage - 1] - self.cached[stage])]
             self.kept[stage] = [held] if len(held) else []
 
@@ -48,7 +56,7 @@ class Depths:
     def left(self, stage: int, hidden: Tensor) -> None:
         """A stage has run over so many more positions."""
         self.cached[stage] += len(hidden)
-        if stage + 1 < len(self.cached):
+        if stage + 1 < self.stages:
             self.kept[stage + 1].append(hidden)
         if stage:
             self.kept[stage] = []

@@ -39,6 +39,11 @@ class Gifts:
         held = self._held()[first - self._start : last - self._start]
         return torch.cat([self._none.expand(first - start, -1), held, self._none.expand(stop - last, -1)])
 
+    @property
+    def start(self) -> int:
+        """The first position that is held."""
+        return self._start
+
     def until(self, position: int) -> Gifts:
         """The same for what was left before a position."""
         same = Gifts(self._none[:0])

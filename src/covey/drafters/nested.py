@@ -5,7 +5,8 @@ runs on to the next one. Layers that were skipped catch up in one batch, from hi
 time that the sequence goes so deep. Sequences of a batch may stop at different exits.
 
 A draft that reads the target's hidden states (see model/nested.py) takes its own in their stead along a draft, and reads what
-was accepted once more with the target's, in the first pass of the next draft.
+was accepted once more with the target's, in the first pass of the next draft. It looks back a little only: where more of a text has
+gone by unread, a long prompt or what others drafted, it begins anew near the end.
 
     LLM("smollm2", drafters=[NestedDrafter("draft-folder")])
 
@@ -37,6 +38,9 @@ from covey.model.nested import Calibration, NestedDraft, read_config
 from covey.model.runner import Feed
 from covey.model.sampling import Choice
 from covey.types import Draft, Host, Sequence
+
+# What the target knows of a text is in its hidden states: further back a self draft hardly looks (docs/log.md).
+_LOOKS_BACK = 64
 
 
 @dataclass(frozen=True)
@@ -85,6 +89,7 @@ class NestedDrafter(Stepwise):
         self.folder, self.seat, self.stack = folder, 0, Stack(self.runner, [self])
         self.wants_hidden = self.runner.wants_gift
         self.serves_several = not self.wants_hidden
+        self.looks_back = _LOOKS_BACK if self.wants_hidden else None
         self.given = thresholds
         self.calibrations: dict[str, Calibration] = {}  # by target
         self.confidences: dict[str, Confidence] = {}
@@ -186,18 +191,28 @@ class NestedDrafter(Stepwise):
 
     def room(self, sequence: Sequence, length: int) -> int:
         """As Stepwise; nothing while the target's hidden states do not reach to the end of what it has read."""
-        if self.wants_hidden and self._gifts[sequence.id].stop < len(sequence.tokens) - 1:
-            return 0
+        if self.wants_hidden:
+            if self._gifts[sequence.id].stop < len(sequence.tokens) - 1:
+                return 0
+            self._look_back(sequence)
         return super().room(sequence, length)
+
+    def _look_back(self, sequence: Sequence) -> None:
+        """Begin anew near the end of a text of which much has not been read, as far back as there are hidden states."""
+        depths, gifts, last = self._depths[sequence.id], self._gifts[sequence.id], len(sequence.tokens) - 1
+        if last - depths.cached[0] > _LOOKS_BACK:
+            depths.begin(min(last, max(last - _LOOKS_BACK, gifts.start + 1)))
+            gifts.drop(depths.origin - 1)
+
+    def origin(self, sequence: Sequence) -> int:
+        return self._depths[sequence.id].origin
 
     def cached(self, sequence: Sequence) -> int:
         return self._depths[sequence.id].cached[0]
 
     def read(self, sequence: Sequence, start: int, tokens: list[int]) -> None:
         feed = Feed(self.row(sequence), start, tokens, 0)
-        gift = self._given(sequence, start, len(tokens)) if self.wants_hidden else None
-        self._depths[sequence.id].left(0, self.runner.run(0, [feed], gift, [self.seat]))
-        self._depths[sequence.id].firm = start + len(tokens)
+        self._depths[sequence.id].left(0, self.runner.run(0, [feed], None, [self.seat]))
 
     def rewind(self, sequence: Sequence, length: int) -> None:
         """As told; and what was read without the target's own hidden states is to be read again."""
@@ -241,7 +256,7 @@ class NestedDrafter(Stepwise):
         elif self.wants_hidden:
             unseen = unseen[: max(1, draft.start - start)]
             given = self._gift(draft, start)
-        return Feed(self.row(draft.sequence), start, unseen, 0), given
+        return Feed(self.row(draft.sequence), start - depths.origin, unseen, 0), given
 
     def left(self, stage: int, draft: Growing, hidden: Tensor, gift: Tensor | None) -> None:
         """What a stage left where it was fed, and what may stand for the target's own after that."""

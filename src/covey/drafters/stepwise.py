@@ -70,21 +70,25 @@ class Stepwise(Guesser):
         """Where the model keeps what it has read of a sequence."""
         return self.runner.rows[self.row_id(sequence)]
 
+    def origin(self, sequence: Sequence) -> int:
+        """The position of the text that its row begins with."""
+        return 0
+
     def start(self, sequence: Sequence) -> None:
         self.runner.rows.open(self.row_id(sequence))
 
     def rest(self, sequence: Sequence) -> None:
-        self.runner.rows.rest(self.row(sequence), self.cached(sequence))
+        self.runner.rows.rest(self.row(sequence), self.cached(sequence) - self.origin(sequence))
 
     def inherit(self, sequence: Sequence, of: Sequence, length: int) -> None:
         """What the model has read of the other one, as far as that is neither a draft nor given up meanwhile."""
-        row, draft = self.row(of), self._open.get(of.id)
-        length = min(length, self.cached(of), row.capacity, draft.start if draft else length)
-        if length and self.runner.inherit(self.row(sequence), row, length, len(sequence.tokens)):
+        row, draft, origin = self.row(of), self._open.get(of.id), self.origin(of)
+        length = min(length, self.cached(of), origin + row.capacity, draft.start if draft else length)
+        if length > origin and self.runner.inherit(self.row(sequence), row, length - origin, len(sequence.tokens) - origin):
             self.adopt(sequence, of, length)
 
     def adopt(self, sequence: Sequence, of: Sequence, length: int) -> None:
-        """The row of a sequence has the first `length` positions of another one's: whatever else is kept of them follows."""
+        """The row of a sequence has another one's positions up to `length`: whatever else is kept of them follows."""
         return None
 
     def stop(self, sequence: Sequence) -> None:
@@ -97,10 +101,11 @@ class Stepwise(Guesser):
 
     def room(self, sequence: Sequence, length: int) -> int:
         """What the model's context and its cache have room for; the last token is never fed."""
-        known, row = len(sequence.tokens), self.row(sequence)
+        row, origin = self.row(sequence), self.origin(sequence)
+        known = len(sequence.tokens) - origin
         length = min(length, self.max_position - known + 1)
-        if self.cached(sequence) > row.capacity:  # it rested, and its place was wanted
-            self.rewind(sequence, row.capacity)
+        if self.cached(sequence) > origin + row.capacity:  # it rested, and its place was wanted
+            self.rewind(sequence, origin + row.capacity)
         return length if length > 0 and self.runner.rows.reserve(row, known + length - 1) else 0
 
     def prepare(self, growing: list[Growing]) -> None:

@@ -13,6 +13,7 @@ import hashlib
 import json
 import logging
 import os
+import sys
 import time
 from pathlib import Path
 from statistics import median
@@ -29,7 +30,7 @@ from covey.types import Draft, Round, Sequence, Work
 
 log = logging.getLogger(__name__)
 
-_FORMAT = 2
+_FORMAT = 3
 _PASSES_SECONDS, _DRAFTS_SECONDS = 3.7, 1.2
 _LENGTHS = (0, 2, 4, 6, 8)  # cost rises by steps: too few sizes would miss where
 _MANY = 8  # sequences, from which on long drafts do not pay
@@ -75,7 +76,11 @@ def measure(served: Served, longest: int, max_num_seqs: int) -> tuple[Costs, boo
     # Whatever disturbs a pass makes it slower.
     passes = [min(same, key=lambda sample: sample.seconds) for same in taken]
     drafts = _drafts(served, longest, max_num_seqs) if served.engine.pipeline.drafter is not None else []
-    return Costs.fit(passes, drafts), _worth_keeping(taken, passes, len(cells))
+    return Costs.fit(passes, drafts, _looks_back(served)), _worth_keeping(taken, passes, len(cells))
+
+
+def _looks_back(served: Served) -> int | None:
+    return None if served.drafter is None else served.drafter.looks_back
 
 
 def _worth_keeping(taken: list[list[PassSample]], fastest: list[PassSample], wanted: int) -> bool:
@@ -165,9 +170,10 @@ def _pass(served: Served, count: int, reach: int, length: int) -> PassSample | N
 class _Sweep(Controller):
     """Has drafts of several lengths made, one after another, and none verified; notes what they cost."""
 
-    def __init__(self, longest: int) -> None:
+    def __init__(self, longest: int, looks_back: int | None) -> None:
         self.lengths = [length for length in (longest, 1, max(1, longest // 2)) if length]
         self.samples: list[DraftSample] = []
+        self._most = sys.maxsize if looks_back is None else looks_back
         self._step = 0
         self._read: dict[int, int] = {}
         self._work: Drafting | None = None
@@ -182,7 +188,7 @@ class _Sweep(Controller):
         written = [len(draft) for draft in drafts]
         # Who says nothing may have read nothing yet: a drafter that waits for the target's hidden states has not.
         told = [sequence for sequence, draft in zip(sequences, drafts, strict=True) if len(draft)]
-        unread = sum(len(sequence.tokens) - self._read.get(sequence.id, 0) for sequence in told)
+        unread = sum(min(self._most, len(sequence.tokens) - self._read.get(sequence.id, 0)) for sequence in told)
         self._read.update((sequence.id, len(sequence.tokens)) for sequence in told)
         self._work = Drafting(max(written, default=0), sum(written), len(asked), unread) if asked else None
         return [Cut(0) for _ in drafts]
@@ -195,7 +201,7 @@ class _Sweep(Controller):
 
 def _drafts(served: Served, longest: int, max_num_seqs: int) -> list[DraftSample]:
     """Drafts along texts that the target writes, for one sequence and then for several; a first short text is no measure."""
-    sweep = _Sweep(longest)
+    sweep = _Sweep(longest, _looks_back(served))
     engine = Engine(Serial(served.target, served.drafter), sweep, max_num_seqs, served.engine.scheduler.prefill_chunk)
     _write(served, engine, 1, len(sweep.lengths) + 1, float("inf"))
     sweep.samples.clear()

@@ -46,13 +46,15 @@ class Drafter(Protocol):
 
     serves_several says that it may be bound to several targets, one after another, and then drafts for the sequences of
     all of them; sequence.target tells whose. wants_hidden asks the target for its hidden states; a drafter must be able to do
-    without those that it was not given. drafts_ahead says that `propose_ahead` may be asked.
+    without those that it was not given. drafts_ahead says that `propose_ahead` may be asked. looks_back says how many tokens it reads
+    at most before a draft, of all that it has not seen; None: all of them. It is told to who plans what is drafted: reading takes time.
     """
 
     name: str = "drafter"
     serves_several: bool = False
     wants_hidden: bool = False
     drafts_ahead: bool = False
+    looks_back: int | None = None
 
     @property
     def bytes_per_token(self) -> int:
