@@ -120,6 +120,11 @@ def test_a_self_draft_reads_the_targets_hidden_states_and_then_its_own(number, l
     assert checked > 10
 
 
+def test_the_controller_knows_how_far_it_looks_back(target, self_folder):
+    with LLM(target, drafters=[NestedDrafter(self_folder, **KIND)], **KIND) as llm:
+        assert llm.served().engine.controller.costs.drafter.looks_back == 64
+
+
 def test_a_long_text_is_read_when_a_guess_is_asked_for_and_not_before(target, self_folder, monkeypatch):
     """In a collective a member may be opened and never asked. Asked late, it says what it would have said had it read all along."""
 

@@ -57,7 +57,7 @@ def costs_of(served: Served, key: dict[str, Any], longest: int, max_num_seqs: in
         costs, whole = measure(served, longest, max_num_seqs)
     except Exception:  # whatever is wrong with the target, its requests will say
         log.warning("the costs of %s could not be measured; they are learned while serving", served.name, exc_info=True)
-        return Costs()
+        return Costs.fit([], [], _looks_back(served))
     took = time.monotonic() - began
     log.info("measured the costs of %s in %.1f s", served.name, took)
     if took < _KEPT_FROM:
