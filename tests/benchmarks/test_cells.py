@@ -18,6 +18,7 @@ def gap_closed(monkeypatch: pytest.MonkeyPatch):
 def test_a_cell_counts_by_how_much_its_lengths_differ(gap_closed) -> None:
     half, nothing = (15.0, 10.0, 20.0), (99.0, 100.0, 100.1)
     assert gap_closed([half]) == 0.5
+    assert gap_closed([(31.0, 24.0, 32.0), (29.0, 29.5, 30.0)]) == pytest.approx(0.76, abs=0.005)
     assert gap_closed([half, nothing]) == pytest.approx(0.5, abs=0.03)  # by itself it would be -10
     assert gap_closed([(30.0, 20.0, 40.0), half]) == 0.5  # whatever the speeds
     assert gap_closed([half, (20.0, 10.0, 20.0), (20.0, 10.0, 20.0)]) == pytest.approx(2.5 / 3)

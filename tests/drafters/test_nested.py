@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from covey import LLM, SamplingParams
-from covey.drafters import NestedDrafter
+from covey.drafters import CollectiveDrafter, NestedDrafter, SuffixDrafter
+from covey.drafters.depths import Depths
 from covey.errors import CoveyError, UnsupportedError
 from covey.model.load import load
 from covey.model.nested import Calibration, NestedDraft, add_calibration
@@ -235,3 +236,30 @@ def test_rows_come_back(target, folder):
         llm.served().engine.scheduler.ended.clear()
         assert drafter.runner.rows.num_free == drafter.runner.rows.num_blocks
         assert not drafter._depths
+
+
+@pytest.mark.parametrize("pipeline", ["serial", "overlapped"])
+@pytest.mark.parametrize("temperature", [0.0, 0.9])
+@pytest.mark.parametrize("company", ["alone", "rested"])
+def test_beginning_anew_again_and_again_changes_no_text(company, temperature, pipeline, target, self_folder, monkeypatch):
+    """In company it rests now and then, while others draft, and has more to read than it looks back."""
+    monkeypatch.setattr("covey.drafters.nested._LOOKS_BACK", 3)
+    begun, begin = [], Depths.begin
+
+    def noted(depths: Depths, origin: int) -> None:
+        begun.append(origin)
+        begin(depths, origin)
+
+    monkeypatch.setattr(Depths, "begin", noted)
+    prompts, params = (
+        [list(PROMPTS[2]), [9] * 40, [5, 6, 7, 8] * 6],
+        SamplingParams(max_tokens=40, ignore_eos=True, temperature=temperature, seed=3),
+    )
+    common = {"max_num_seqs": 2, "prefill_chunk": 16, **KIND}
+    with LLM(target, drafters=[], **common) as llm:
+        plain = [done.token_ids for done in llm.generate(prompts, params, progress=False)]
+    own = NestedDrafter(self_folder, **KIND)
+    drafter = own if company == "alone" else CollectiveDrafter([SuffixDrafter(), own], min_survival=0.0)
+    with LLM(target, drafters=[drafter], controller="fixed", num_speculative_tokens=3, pipeline=pipeline, **common) as llm:
+        assert [done.token_ids for done in llm.generate(prompts, params, progress=False)] == plain
+    assert sum(origin > 0 for origin in begun) >= len(prompts)
