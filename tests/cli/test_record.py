@@ -49,3 +49,26 @@ def test_a_recording_of_other_options_is_refused() -> None:
     run("record", "--prompts", "p.jsonl", "--output", "r", *TOY)
     again = run("record", "--prompts", "p.jsonl", "--output", "r", *TOY, "--max-tokens", "8", code=2)
     assert "max_tokens=128, not 8; name another folder" in again.stderr
+
+
+def test_prompts_that_the_target_writes_are_recorded() -> None:
+    Path("b.jsonl").write_text('{"task": "qa", "beginning": "who "}\n{"task": "code", "beginning": "write a "}\n', "utf-8")
+    written = [
+        "prompts",
+        *TOY,
+        "--count",
+        "8",
+        "--max-tokens",
+        "300",
+        "--temperature",
+        "2",
+        "--beginnings",
+        "b.jsonl",
+        "--output",
+        "own.jsonl",
+    ]
+    result = run(*written)
+    count = len(Path("own.jsonl").read_text("utf-8").splitlines())
+    assert result.stdout.startswith(f"own.jsonl: {count} prompts (") and "qa" in result.stdout
+    run("record", "--prompts", "own.jsonl", "--output", "r", *TOY, "--max-tokens", "8")
+    assert len(list(Recording(Path("r")).texts())) == count

@@ -14,7 +14,7 @@ from typer.core import TyperGroup
 from typer.exceptions import Abort, TyperException
 
 import covey
-from covey.cli import bench, calibrate, chat, corpus, costs, demo, doctor, fetch, generate, plot, record, replay, serve, train
+from covey.cli import bench, calibrate, chat, corpus, costs, demo, doctor, fetch, generate, invent, plot, record, replay, serve, train
 from covey.cli.options import with_settings
 from covey.config import all_options, debug
 from covey.errors import CoveyError
@@ -104,6 +104,7 @@ app.command("chat")(with_settings(chat.chat))
 app.command("demo")(with_settings(demo.demo))
 app.command("fetch")(fetch.fetch)
 app.command("doctor")(with_settings(doctor.doctor, doctor.SETTINGS))
+app.command("prompts")(with_settings(invent.prompts, invent.SETTINGS))
 app.command("record")(with_settings(record.record, record.SETTINGS))
 app.command("corpus")(corpus.corpus)
 training = typer.Typer(help="Train drafters for a target.", rich_markup_mode="rich", no_args_is_help=True)
