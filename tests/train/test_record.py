@@ -132,7 +132,7 @@ def test_answers_that_a_corpus_keeps_need_not_be_written_again(prompts, target, 
     with LLM("toy") as llm:
         whole = record(llm, settings(prompts, tmp_path / "r"))
         corpus = tmp_path / "c.safetensors"
-        build_corpus(whole, max_tokens=300).save(corpus)
+        build_corpus([whole], max_tokens=300).save(corpus)
         again = record(llm, settings(prompts, tmp_path / "again", answers=corpus))
         entire = record(llm, settings(prompts, tmp_path / "entire", answers=corpus, text="prompts", max_tokens=200))
         with pytest.raises(CoveyError, match="written at temperature=0.0, not 0.7; give that temperature"):
