@@ -56,20 +56,27 @@ class Commands:
 
 
 def make(given: argparse.Namespace, commands: Commands) -> None:
-    recorded = given.output / "recorded" if given.recording is None else given.recording
+    """Every variant is trained before one is calibrated: training may run beside other work, calibration wants a quiet machine."""
+    recordings = given.recording or [given.output / "recorded"]
     target = ["--target", given.target]
-    if given.recording is None:
+    if not given.recording:
         options = ["--top", "20", "--hidden", "--max-num-seqs", str(given.batch), "--leave-out", given.leave_out]
         limit = [] if given.limit is None else ["--limit", str(given.limit)]
         apart = ["--prompts", str(given.prompts), "--apart-from", str(given.apart_from)]
-        commands.run("record", *apart, "--output", str(recorded), *target, *options, *limit)
+        commands.run("record", *apart, "--output", str(recordings[0]), *target, *options, *limit)
+    text = [part for recording in recordings for part in ("--recording", str(recording))]
     for name in given.variants:
         draft = given.output / name
         length = ["--steps", str(given.steps)] if given.steps else ["--epochs", str(given.epochs)]
         if not (draft / "model.safetensors").exists():
             more = ["--batch-size", str(given.batch_size), "--max-length", str(given.max_length), "--save-every", str(given.save_every)]
-            trained = ["train", "nested", "--recording", str(recorded), "--output", str(draft), *target, *VARIANTS[name]]
-            commands.run(*trained, *length, *more, "--evaluate-every", str(given.save_every))
+            threads = ["--threads", str(given.threads)] if given.threads else []
+            trained = ["train", "nested", *text, "--output", str(draft), *target, *VARIANTS[name]]
+            commands.run(*trained, *length, *more, *threads, "--evaluate-every", str(given.save_every))
+    if given.train_only:
+        return
+    for name in given.variants:
+        draft = given.output / name
         if not (draft / "calibration" / "profile.json").exists():
             place = ["--draft", str(draft), "--output", str(draft / "calibration")]
             commands.run("calibrate", "--prompts", str(given.apart_from), *place, *target, "--limit", str(given.calibrate_on))
@@ -104,7 +111,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--prompts", type=Path, help="what the target answers")
     parser.add_argument("--apart-from", type=Path, required=True, help="prompts that are not trained on; calibration is on these")
-    parser.add_argument("--recording", type=Path, help="a recording with --top and --hidden that is there already")
+    parser.add_argument("--recording", type=Path, action="append", help="a recording with --top and --hidden that is there already")
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--target", default="smollm2")
     parser.add_argument("--leave-out", default="", help="patterns of sources, as for covey record")
@@ -116,13 +123,15 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=256, help="requests answered together while recording")
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--max-length", type=int, default=512)
+    parser.add_argument("--threads", type=int, help="of each training; None takes all")
+    parser.add_argument("--train-only", action="store_true", help="calibrate later, by the same command without this")
     parser.add_argument("--save-every", type=int, default=200)
     parser.add_argument("--calibrate-on", type=int, default=6, help="prompts of a task that calibration is on")
     given = parser.parse_args()
     given.variants = given.variants.split(",")
     if unknown := [name for name in given.variants if name not in VARIANTS]:
         parser.error(f"variants={unknown[0]!r}: known are {', '.join(VARIANTS)}")
-    if given.recording is None and given.prompts is None:
+    if not given.recording and given.prompts is None:
         parser.error("give --prompts to record from, or a --recording")
     try:
         make(given, Commands(None if given.minutes is None else time.monotonic() + 60 * given.minutes))
