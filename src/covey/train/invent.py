@@ -39,10 +39,10 @@ class Beginning:
 class InventSettings:
     """What is written.
 
-    output: a .jsonl file, gone on with where it is there. count: prompts that are tried; those that the target does not end within
-    max_tokens, that are hardly a word or were there before are left out. beginnings: a file with an object {"task": ..., "beginning": ...}
-    in each line; tasks take turns, and the beginnings of each. temperature, top_p, seed: see SamplingParams. shard: prompts that are
-    written together: what an interruption can lose.
+    output: a .jsonl file, gone on with where it is there, also to a higher count. count: prompts that are tried; those that the target
+    does not end within max_tokens, that are hardly a word or were there before are left out. beginnings: a file with an object
+    {"task": ..., "beginning": ...} in each line; tasks take turns, and the beginnings of each. temperature, top_p, seed: see
+    SamplingParams. shard: prompts that are written together: what an interruption can lose.
     """
 
     output: Path
@@ -71,7 +71,7 @@ def invent(llm: LLM, settings: InventSettings, report: Report = silent) -> list[
     name = _name(llm, settings, beginnings)
     lines = _kept(settings.output, name)
     known = {line["messages"][0]["content"] for line in lines}
-    begun = (_number(lines[-1]) // settings.shard + 1) * settings.shard if lines else 0
+    begun = _number(lines[-1]) + 1 if lines else 0  # what was left out behind that one is left out again
     for start in range(begun, settings.count, settings.shard):
         numbers = range(start, min(start + settings.shard, settings.count))
         for number, (task, text) in zip(numbers, _written(llm, settings, beginnings, numbers), strict=True):
@@ -147,9 +147,13 @@ def _kept(output: Path, name: str) -> list[dict[str, Any]]:
     """The lines that are there already."""
     if not output.exists():
         return []
-    lines = [json.loads(line) for line in output.read_text("utf-8").splitlines()]
-    if any(not str(line["id"]).startswith(f"{name}-") for line in lines):
-        raise CoveyError(f"output={str(output)!r}: it holds prompts of other settings; give those, or another file")
+    try:
+        lines: list[dict[str, Any]] = [json.loads(line) for line in output.read_text("utf-8").splitlines()]
+        ours = all(line["id"].startswith(f"{name}-") for line in lines)
+    except (ValueError, TypeError, KeyError, AttributeError):
+        ours = False
+    if not ours:
+        raise CoveyError(f"output={str(output)!r}: it holds prompts of other settings, or something else; give those, or another file")
     return lines
 
 
