@@ -72,6 +72,14 @@ def test_more_can_be_asked_for_later(llm, tmp_path):
     assert invent(llm, settings(tmp_path / "more.jsonl")) == whole
 
 
+def test_a_prompt_may_hold_what_python_takes_for_the_end_of_a_line(llm, tmp_path):
+    told = begun(tmp_path / "b.jsonl", [{"task": "qa", "beginning": "one\u2028two\x85three "}])
+    told.write_text(told.read_text("utf-8").replace("\\u2028", "\u2028"), "utf-8")
+    invent(llm, settings(tmp_path / "own.jsonl", count=8, beginnings=told))
+    more = invent(llm, settings(tmp_path / "own.jsonl", beginnings=told))
+    assert more == read_prompts(tmp_path / "own.jsonl") and "\u2028" in more[0].messages[0]["content"]
+
+
 def test_prompts_of_other_settings_are_not_mixed(llm, tmp_path):
     invent(llm, settings(tmp_path / "own.jsonl"))
     with pytest.raises(CoveyError, match="other settings"):

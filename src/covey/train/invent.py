@@ -92,7 +92,7 @@ def read_beginnings(path: Path | None) -> list[Beginning]:
     if path is None:
         return [Beginning(ANY, "")]
     by_task: dict[str, list[Beginning]] = {}
-    for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
+    for number, line in enumerate(path.read_text("utf-8").split("\n"), 1):
         if not line.strip():
             continue
         try:
@@ -148,7 +148,7 @@ def _kept(output: Path, name: str) -> list[dict[str, Any]]:
     if not output.exists():
         return []
     try:
-        lines: list[dict[str, Any]] = [json.loads(line) for line in output.read_text("utf-8").splitlines()]
+        lines: list[dict[str, Any]] = [json.loads(line) for line in output.read_text("utf-8").split("\n") if line]
         ours = all(line["id"].startswith(f"{name}-") for line in lines)
     except (ValueError, TypeError, KeyError, AttributeError):
         ours = False
