@@ -9,7 +9,7 @@ import pytest
 from covey.drafters import CollectiveDrafter
 from covey.drafters.collective import VOTES
 from covey.drafters.economy import Economy, kind_of
-from covey.drafters.guesser import Growing
+from covey.drafters.guesser import Growing, Guess
 from covey.drafters.member import Member
 from covey.drafters.section import One
 from covey.types import Round
@@ -54,6 +54,48 @@ def test_a_member_is_asked_where_its_gain_is_worth_its_time():
     assert not books.pays(1, kind_of(0.95), alive=1.0)
     assert not books.pays(1, kind_of(None), alive=0.05)
     assert not books.pays(1, kind_of(None), alive=1.0, passes=8)
+
+
+def test_a_guess_wins_what_comes_true_behind_it_too():
+    books, plain = economy(0.002), economy(0.002)
+    for _ in range(200):
+        for each in (books, plain):
+            each.learn(1, 3, 1)
+            each.learn(1, 3, 0)
+        books.follow(3, 1)
+    assert books.gain(1, 3) == pytest.approx(2 * plain.gain(1, 3), rel=0.05)
+    assert books.gain(1, 4) == plain.gain(1, 4)
+
+
+class _Knows(Says):
+    """Says what follows in a text that it knows, where it knows it."""
+
+    def __init__(self, name: str, known: dict[int, int]) -> None:
+        super().__init__(0)
+        self.name, self.known = name, known
+
+    def guess(self, growing):
+        found = [self.known.get(draft.start + len(draft.tokens)) for draft in growing]
+        return [None if token is None else Guess(token, 0.5, token) for token in found]
+
+
+def test_what_is_credited_to_an_asking_is_what_nobody_else_had_to_be_asked_for():
+    """The text is 10, 11, ...: the cheap one knows all of it but two places, which only the dear one knows."""
+    text = {place: 10 + place for place in range(2, 40)}
+    cheap = _Knows("cheap", {place: token for place, token in text.items() if place % 8 not in (2, 5)})
+    dear = _Knows("dear", text)
+    now = [0.0]
+    collective = CollectiveDrafter([cheap, dear], min_survival=0.0, clock=lambda: now[0])
+    books = collective.economy("")
+    books.cost = [0.001, 0.002]
+    line = sequence(1, 2)
+    for _ in range(4):
+        draft = propose(collective, line, 8)
+        assert draft.tokens == tuple(text[place] for place in range(draft.start, draft.start + 8))
+        line.commit([text[place] for place in range(draft.start, draft.start + 8)])
+        collective.commit(line, draft, 8)
+    # Of each eight tokens the dear one wins the first and the fourth; behind them come six and four that nobody had to be asked for.
+    assert books._behind[0] / (books._right[0] - 4) == pytest.approx((6 + 4) / 2, rel=0.05)
 
 
 def test_what_does_not_pay_is_tried_now_and_then_and_returns():

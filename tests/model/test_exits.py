@@ -31,7 +31,7 @@ def test_stages_run_late_and_in_pieces_are_the_whole_draft(family, tiny, tmp_pat
     with torch.inference_mode():
         expected = [whole.head(hidden)[0] for hidden in whole.hidden_states(torch.tensor([TEXT]))]
     for left, wanted in zip((torch.cat(first), second, third), expected, strict=True):
-        got = runner.logits(left)
+        got = runner.logits(runner.normed(left))
         torch.testing.assert_close(got[:, 5:100], wanted, rtol=1e-8, atol=1e-8)
         assert (got[:, :5] == -torch.inf).all() and (got[:, 100:] == -torch.inf).all()
     runner.close()

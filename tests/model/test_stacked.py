@@ -34,7 +34,7 @@ def said(runner, feeds, seats=None):
     each = None if seats is None else [seat for feed, seat in zip(feeds, seats, strict=True) for _ in feed.tokens]
     first = runner.run(0, feeds, gift(runner, count) if runner.wants_gift else None, seats)
     second = runner.run(1, feeds, first, seats)
-    return [runner.logits(hidden, each) for hidden in (first, second)]
+    return [runner.logits(runner.normed(hidden), each) for hidden in (first, second)]
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def _alone(folder, base, text, given):
     row = runner.rows.open(0)
     runner.rows.reserve(row, 100)
     first = runner.run(0, [Feed(row, 0, text, 0)], None if given is None else given.to(runner.dtype))
-    found = [runner.logits(first), runner.logits(runner.run(1, [Feed(row, 0, text, 0)], first))]
+    found = [runner.logits(runner.normed(left)) for left in (first, runner.run(1, [Feed(row, 0, text, 0)], first))]
     runner.close()
     return found
 

@@ -52,6 +52,10 @@ class Corpus:
         # Big-endian numbers compare like the bytes that they are, so runs are compared by the interpreter's memcmp.
         self._raw = self.tokens.astype(">u4").tobytes()
         self._starts = memoryview(self._order)  # type: ignore[arg-type]  # numpy arrays are buffers
+        # Where the suffixes that begin with each token do: half of the way to a run, as tokens are distributed.
+        first = self.tokens[self._order]
+        largest = int(first[first != SEPARATOR].max(initial=0))
+        self._bounds: list[int] = numpy.searchsorted(first, numpy.arange(largest + 2, dtype=numpy.uint32)).tolist()
         self.best = lru_cache(maxsize=_REMEMBERED)(self._best)
 
     @classmethod
@@ -78,6 +82,10 @@ class Corpus:
 
     def find(self, run: Sequence[int]) -> Place:
         """Where a run of at most 64 tokens occurs; nowhere is a place without occurrences."""
+        if not run:
+            return self.everywhere
+        if run[0] + 1 >= len(self._bounds):
+            return Place(len(self), len(self), len(run))
         sought = numpy.asarray(run, ">u4").tobytes()
         width = len(sought)
         raw, starts = self._raw, self._starts
@@ -86,9 +94,9 @@ class Corpus:
             at = starts[number] * 4
             return raw[at : at + width]
 
-        numbers = range(len(self))
-        low = bisect_left(numbers, sought, key=run_at)
-        return Place(low, bisect_right(numbers, sought, low, key=run_at), len(run))
+        numbers, begin, end = range(len(self)), self._bounds[run[0]], self._bounds[run[0] + 1]
+        low = bisect_left(numbers, sought, begin, end, key=run_at)
+        return Place(low, bisect_right(numbers, sought, low, end, key=run_at), len(run))
 
     def longest(self, text: Sequence[int], limit: int = _DEPTH) -> Place:
         """The place of the longest suffix of the text that occurs, of at most `limit` tokens; everywhere if none does."""

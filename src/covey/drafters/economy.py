@@ -2,7 +2,7 @@
 
 The cheapest member is always asked. A dearer one is asked where the tokens that it is expected to win, times the time that a
 token is worth, are more than its time; how many it wins is learned from what came of asking it, by how sure the others
-were already. What does not pay is asked now and then all the same, as far as a hundredth of the time goes, so that it returns when
+were already: the token itself, and what comes true behind it, which would have been lost with it. What does not pay is asked now and then all the same, as far as a hundredth of the time goes, so that it returns when
 it pays again, and a fourth of that where it has been tried often. What is asked for may be a guess or a whole draft, as long as it is
 always the same. Members that are asked at once share what that costs: the first pays for the pass, the others for what they add
 (`fare.py`). Knows nothing of drafters or votes; times come from outside.
@@ -48,6 +48,7 @@ class Economy:
         self.arrears = [Arrears() for _ in range(members)]
         self._won = [[hope(kind) * _HOPE_TRIALS for kind in range(KINDS)] for _ in range(members)]
         self._asked = [[_HOPE_TRIALS] * KINDS for _ in range(members)]
+        self._behind, self._right = [0.0] * KINDS, [_HOPE_TRIALS] * KINDS
         self._trials = [0] * members
         self._passed_over: Counter[tuple[int, int]] = Counter()
         self._savings = Savings()
@@ -105,8 +106,8 @@ class Economy:
         return sorted(range(len(self.cost)), key=lambda m: (self.cost[m] is not None, self.cost[m] or 0.0, m))
 
     def gain(self, member: int, kind: int) -> float:
-        """How many tokens a guess of this member is expected to win where the others are as sure as this."""
-        return self._won[member][kind] / self._asked[member][kind]
+        """How many tokens a guess of this member is expected to win where the others are as sure as this, with what follows."""
+        return self._won[member][kind] / self._asked[member][kind] * (1 + self._behind[kind] / self._right[kind])
 
     def price(self, member: int, passes: int = 1, company: int = 0, unread: int = 0) -> float | None:
         """The seconds that asking it adds, where so many are asked at once with it already; None: not known yet.
@@ -136,8 +137,14 @@ class Economy:
         self._passed_over[member, kind] = 0
         return True
 
+    def follow(self, kind: int, tokens: int) -> None:
+        """So many tokens came true behind a guess that was right, for which nobody had to be asked."""
+        keep = 1 - 1 / _MEMORY
+        self._behind[kind] = self._behind[kind] * keep + tokens
+        self._right[kind] = self._right[kind] * keep + 1
+
     def learn(self, member: int, kind: int, won: int) -> None:
-        """How many tokens asking won: below 0 where a draft became wrong by it."""
+        """How many tokens asking won, for itself: below 0 where a draft became wrong by it."""
         keep = 1 - 1 / _MEMORY
         self._won[member][kind] = self._won[member][kind] * keep + won
         self._asked[member][kind] = self._asked[member][kind] * keep + 1

@@ -197,10 +197,7 @@ class Ledger:
                 self.records.record(sequence.target, sequence.kind, cast.member, cast.token == token)
             kinship.record([(cast.member, cast.token) for cast in casts], token)
             corrections.record(kind, voted.sure, voted.token == token)
-        for asked in standing.asked:
-            if asked.place < len(known):
-                came = known[asked.place :]
-                economy.learn(asked.member, asked.kind, _agreed(asked.after, came) - _agreed(asked.before, came))
+        _settle_accounts(economy, standing, known)
 
     def _corrections_of(self, target: str) -> Corrections:
         if target not in self._corrections:
@@ -213,6 +210,19 @@ def _kind(casts: list[Cast], voted: Voted) -> Hashable:
     supporters = sum(1 << cast.member for cast in voted.supporters)
     spoke = sum(1 << cast.member for cast in casts)
     return supporters, spoke & ~supporters, min(_CLASSES - 1, int(voted.sure * _CLASSES))
+
+
+def _settle_accounts(economy: Economy, standing: Standing, known: list[int]) -> None:
+    """What came of asking: what it changed, and what came true behind it without anybody being asked to change that."""
+    judged = [asked for asked in standing.asked if asked.place < len(known)]
+    right = [_agreed(asked.after, known[asked.place :]) for asked in judged]
+    won = [after - _agreed(asked.before, known[asked.place :]) for asked, after in zip(judged, right, strict=True)]
+    decided = {asked.place for asked, tokens in zip(judged, won, strict=True) if tokens > 0}
+    agreed = _agreed([voted.token for _, voted in standing.elected], known)
+    for asked, after, tokens in zip(judged, right, won, strict=True):
+        economy.learn(asked.member, asked.kind, tokens)
+        if after == len(asked.after):
+            economy.follow(asked.kind, sum(place not in decided for place in range(asked.place + after, agreed)))
 
 
 def _agreed(path: Seq[int], known: Seq[int]) -> int:

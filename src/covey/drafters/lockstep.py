@@ -31,12 +31,14 @@ class _Ballots:
 
 @dataclass(frozen=True)
 class _Question:
-    """To a member by its number: what comes next in its own copy of a draft, of which somebody was as sure as this kind."""
+    """To a member by its number: what comes next in its own copy of a draft, of which somebody was as sure as this kind. free: asked
+    without regard to what that costs."""
 
     ballot: _Ballots
     number: int
     own: Growing
     kind: int
+    free: bool
 
 
 class Lockstep:
@@ -128,7 +130,7 @@ class Lockstep:
         for question, guess in zip(questions, guesses, strict=True):
             self.ledger.standings[question.ballot.draft.sequence.id].times[question.number] += 1
             if guess is not None:
-                self._count(question.ballot, Cast(question.number, guess.token, guess.probability, guess.likely), question.kind)
+                self._count(question, Cast(question.number, guess.token, guess.probability, guess.likely))
 
     def _questions(self, numbers: list[int], led: list[dict[int, Growing]], ballot: _Ballots, economy: Economy) -> list[_Question]:
         """Who of those who are asked at once is asked about one draft."""
@@ -141,16 +143,18 @@ class Lockstep:
             free = not self.thrifty or not ballot.heard or member.guesser is None
             unread = 0 if free else member.unread(own.sequence, len(own.tokens))
             if free or economy.pays(number, kind, ballot.draft.alive, member.passes(own), len(questions), unread):
-                questions.append(_Question(ballot, number, own, kind))
+                questions.append(_Question(ballot, number, own, kind, free))
             ballot.heard = True
         return questions
 
-    def _count(self, ballot: _Ballots, cast: Cast, kind: int) -> None:
-        """Elect anew with one more guess, and note what that changed."""
+    def _count(self, question: _Question, cast: Cast) -> None:
+        """Elect anew with one more guess, and note what that changed where it had to be worth its time."""
+        ballot = question.ballot
         standing = self.ledger.standings[ballot.draft.sequence.id]
         before = ballot.voted
         ballot.casts.append(cast)
         ballot.casts.sort(key=lambda cast: cast.member)  # of equals the first member decides, whoever was asked first
         ballot.voted = self.election.elect(ballot.draft, ballot.casts, standing)
-        place = len(ballot.draft.tokens)
-        standing.asked.append(Asked(cast.member, kind, place, (before.token,) if before else (), (ballot.voted.token,)))
+        if not question.free:
+            place = len(ballot.draft.tokens)
+            standing.asked.append(Asked(cast.member, question.kind, place, (before.token,) if before else (), (ballot.voted.token,)))

@@ -79,7 +79,7 @@ class Member:
     def unread(self, sequence: Sequence, written: int = 0) -> int:
         """How much it has to read before a guess, where that is more than a little: then the time that this one takes says nothing of the
         next."""
-        if self.guesser is None:
+        if self.guesser is None or self.drafter.looks_back == 0:
             return 0
         unread = int(self.call("unread", 0, sequence, written))
         return unread if unread > _LITTLE else 0

@@ -258,12 +258,12 @@ class NestedDrafter(Stepwise):
             given = self._gift(draft, start)
         return Feed(self.row(draft.sequence), start - depths.origin, unseen, 0), given
 
-    def left(self, stage: int, draft: Growing, hidden: Tensor, gift: Tensor | None) -> None:
-        """What a stage left where it was fed, and what may stand for the target's own after that."""
+    def left(self, stage: int, draft: Growing, hidden: Tensor, normed: Tensor) -> None:
+        """What a stage left where it was fed; the last of it, normed, may stand for the target's own after that."""
         depths = self._depths[draft.sequence.id]
         depths.left(stage, hidden)
-        if gift is not None:
-            depths.guess = gift
+        if self.wants_hidden:
+            depths.guess = normed
 
     def _gift(self, draft: Growing, start: int) -> Tensor:
         """What the first stage is given from position `start` on: the target's hidden states, or along the draft a guess."""

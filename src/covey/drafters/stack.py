@@ -34,7 +34,7 @@ class Seated(Protocol):
 
     def feed(self, stage: int, draft: Growing) -> tuple[Feed, Tensor | None]: ...
 
-    def left(self, stage: int, draft: Growing, hidden: Tensor, gift: Tensor | None) -> None: ...
+    def left(self, stage: int, draft: Growing, hidden: Tensor, normed: Tensor) -> None: ...
 
     def lags(self, stage: int, draft: Growing) -> bool: ...
 
@@ -103,28 +103,27 @@ class Stack:
             behind = [part for part in behind if part.drafter.lags(stage, part.draft)]
         return self._chosen(torch.stack([last[part] for part in parts]), parts)
 
-    def _chosen(self, hidden: Tensor, parts: list[Part]) -> list[Choice]:
-        """What follows from an exit's hidden states, [parts, H].
+    def _chosen(self, normed: Tensor, parts: list[Part]) -> list[Choice]:
+        """What an exit says to hidden states, [parts, H].
 
         Where nothing is asked for but the likeliest tokens it is enough to look at those that the draft knows, which are few.
         """
         seats, first = [part.drafter.seat for part in parts], parts[0]
         positions = [Position(part.draft.sequence, tuple(part.draft.tokens)) for part in parts]
         if all(part.draft.sequence.params.plain_greedy for part in parts):
-            found = weigh_choices(self.runner.known_logits(hidden, seats), positions, first.drafter.tells_likely)
+            found = weigh_choices(self.runner.known_logits(normed, seats), positions, first.drafter.tells_likely)
             return [choice.named(self.runner.tokens) for choice in found]
-        logits = first.drafter.fit(self.runner.logits(hidden, seats), first.draft.sequence)
+        logits = first.drafter.fit(self.runner.logits(normed, seats), first.draft.sequence)
         return weigh_choices(logits, positions, first.drafter.tells_likely)
 
     def _run(self, stage: int, parts: list[Part]) -> dict[Part, Tensor]:
-        """One pass over what a stage has not seen of each draft; what it leaves at each one's last position, [H]."""
+        """One pass over what a stage has not seen of each draft; what it leaves at each one's last position, normed, [H]."""
         fed = [part.drafter.feed(stage, part.draft) for part in parts]
         given = [hidden for _, hidden in fed if hidden is not None]
         feeds = [feed for feed, _ in fed]
         seats = [part.drafter.seat for part in parts]
         left = self.runner.run(stage, feeds, torch.cat(given) if given else None, seats).split([len(feed.tokens) for feed in feeds])
-        last = torch.stack([hidden[-1] for hidden in left])
-        gifts: list[Tensor | None] = [*self.runner.gift(last).split(1)] if self.runner.wants_gift else [None] * len(parts)
-        for part, hidden, gift in zip(parts, left, gifts, strict=True):
-            part.drafter.left(stage, part.draft, hidden, gift)
+        last = self.runner.normed(torch.stack([hidden[-1] for hidden in left]))
+        for part, hidden, normed in zip(parts, left, last.split(1), strict=True):
+            part.drafter.left(stage, part.draft, hidden, normed)
         return dict(zip(parts, last, strict=True))

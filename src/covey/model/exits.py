@@ -6,7 +6,7 @@ run as one, each row with what its own draft adds (`stacked.py`). Knows neither 
 
     runner = ExitRunner(draft); runner.allocate(num_blocks=64)
     hidden = runner.run(0, [Feed(runner.rows[7], 0, [1, 2, 3], wanted=0)])      # [3, H]
-    logits = runner.logits(hidden[-1:])                                          # [1, V]
+    logits = runner.logits(runner.normed(hidden[-1:]))                           # [1, V]
 """
 
 from __future__ import annotations
@@ -108,27 +108,27 @@ class ExitRunner:
         left: Tensor = out.last_hidden_state[0]
         return left
 
-    def gift(self, hidden: Tensor) -> Tensor:
-        """What an exit's hidden state stands for as a gift where the target's is not known yet: [M, H] -> [M, H]."""
+    def normed(self, hidden: Tensor) -> Tensor:
+        """What a stage left, as an exit reads it, and as it stands for a gift where the target's is not known yet: [M, H] -> [M, H]."""
         with torch.inference_mode():
             normed: Tensor = self.draft.norm(hidden)
             return normed
 
-    def logits(self, hidden: Tensor, seats: list[int] | None = None) -> Tensor:
+    def logits(self, normed: Tensor, seats: list[int] | None = None) -> Tensor:
         """What an exit says, over the whole vocabulary: [M, H] -> [M, V], -inf for tokens that the draft does not know."""
         with torch.inference_mode():
-            known = self.known_logits(hidden, seats)
-            every = known.new_full((len(hidden), self.vocab_size), float("-inf"))
+            known = self.known_logits(normed, seats)
+            every = known.new_full((len(normed), self.vocab_size), float("-inf"))
             return every.index_copy_(1, self.draft.tokens, known)
 
-    def known_logits(self, hidden: Tensor, seats: list[int] | None = None) -> Tensor:
+    def known_logits(self, normed: Tensor, seats: list[int] | None = None) -> Tensor:
         """What an exit says of the tokens that the draft knows, in the order of `tokens`: [M, H] -> [M, known].
 
         seats: whose each row is; None: all of the first.
         """
-        self.seats.take(seats or [0] * len(hidden))
+        self.seats.take(seats or [0] * len(normed))
         with torch.inference_mode():
-            known: Tensor = self.draft.head(self.draft.norm(hidden))
+            known: Tensor = self.draft.head(normed)
         return known
 
     def close(self) -> None:

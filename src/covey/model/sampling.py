@@ -64,6 +64,8 @@ def weigh_choices(logits: Tensor, positions: list[Position], likely: bool = Fals
 
     Rivals are looked for among the 16 likeliest tokens, and those are told where `likely` asks for them.
     """
+    if not likely and all(p.sequence.params.plain_greedy for p in positions):
+        return _weigh_likeliest(logits)
     scores = _processed(logits, positions)
     tokens = _choose(scores, positions)
     chosen = torch.tensor(tokens, device=scores.device)[:, None]  # [N, 1]
@@ -79,6 +81,18 @@ def weigh_choices(logits: Tensor, positions: list[Position], likely: bool = Fals
     margins: list[float] = (values[:, 0] - values[:, 1:].amax(1)).tolist()
     told: Iterable[tuple[tuple[int, float], ...]] = _told(best.indices, (best.values - total).exp()) if likely else itertools.repeat(())
     return [Choice(token, q, m, t) for token, q, m, t in zip(tokens, log_q[:, 0].exp().tolist(), margins, told, strict=False)]
+
+
+def _weigh_likeliest(logits: Tensor) -> list[Choice]:
+    """The same where nothing is asked for but the likeliest token, in few operations: a small draft's guess is not many more."""
+    scores = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    best = scores.topk(min(2, scores.shape[1]))
+    first = best.values[:, 0]
+    probabilities: list[float] = (first - scores.logsumexp(-1)).exp().tolist()
+    margins: list[float] = (first - best.values[:, 1]).tolist() if scores.shape[1] > 1 else [float("inf")] * len(scores)
+    # Of equals the target takes the first, which topk does not promise.
+    tokens: list[int] = (best.indices[:, 0] if all(margins) else scores.argmax(-1)).tolist()
+    return [Choice(*each) for each in zip(tokens, probabilities, margins, strict=True)]
 
 
 def _told(ids: Tensor, probabilities: Tensor) -> list[tuple[tuple[int, float], ...]]:
