@@ -1,11 +1,12 @@
 """Whether a member of a collective is worth asking: what its guesses cost, and what they have brought lately.
 
 The cheapest member is always asked. A dearer one is asked where the tokens that it is expected to win, times the time that a
-token is worth, are more than its time; how many it wins is learned from what came of asking it, by how sure the others
-were already: the token itself, and what comes true behind it, which would have been lost with it. What does not pay is asked now and then all the same, as far as a hundredth of the time goes, so that it returns when
-it pays again, and a fourth of that where it has been tried often. What is asked for may be a guess or a whole draft, as long as it is
-always the same. Members that are asked at once share what that costs: the first pays for the pass, the others for what they add
-(`fare.py`). Knows nothing of drafters or votes; times come from outside.
+token is worth, are more than its time; how many it wins is learned from what came of asking it, by how sure the others were
+already: the token itself, and what comes true behind it, which would have been lost with it. What does not pay is asked now and
+then all the same, as far as a hundredth of the time goes, so that it returns when it pays again, and a fourth of that where it has
+been tried often. What is asked for may be a guess or a whole draft, as long as it is always the same. Members that are asked at
+once share what that costs: the first pays for the pass, the others for what they add (`fare.py`). Knows nothing of drafters or
+votes; times come from outside.
 
     economy.spent(1, seconds=0.002, guesses=1); economy.observe(happened); economy.pays(1, kind_of(0.3), alive=0.8)
 """
