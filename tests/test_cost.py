@@ -132,3 +132,14 @@ def test_costs_are_json_and_back() -> None:
 def test_what_a_drafter_reads_first_is_what_it_has_not_seen_as_far_as_it_looks_back() -> None:
     assert [DraftCost().to_read(unseen) for unseen in (-3, 5, 500)] == [0, 5, 500]
     assert [DraftCost(looks_back=64).to_read(unseen) for unseen in (-3, 5, 500)] == [0, 5, 64]
+
+
+def test_what_is_ventured_is_kept_apart_from_what_drafting_costs() -> None:
+    costs = Costs.fit(SAMPLES, [DraftSample(work, drafting(work), ventured=0.002 * work.sequences) for work in WORKS])
+    for drafter in (costs.drafter, Costs.from_dict(costs.to_dict()).drafter):
+        assert drafter.ventured == pytest.approx(0.002)
+        assert all(drafter.seconds(work) == pytest.approx(drafting(work), rel=0.1) for work in WORKS)
+    before = costs.to_dict()
+    for sample in before["drafts"]:
+        del sample["ventured"]
+    assert Costs.from_dict(before).drafter.ventured == 0  # as a file has it that is older

@@ -9,7 +9,7 @@ import pytest
 
 from covey import LLM, CoveyError, SamplingParams
 from covey.control import FixedLength
-from covey.cost import Costs
+from covey.cost import Costs, Drafting, DraftSample
 from covey.drafters import SuffixDrafter
 from covey.replay import Recorded, compare, read_trace, replay
 
@@ -90,3 +90,14 @@ def test_compared_runs_fill_the_batch() -> None:
     assert {count for count, _ in fixed[0].steps} == {5}
     assert fixed[1].tokens == chosen["goodput"].tokens == 200
     assert fixed[1].tokens_per_second > fixed[0].tokens_per_second
+
+
+def test_what_is_ventured_takes_its_time_and_is_not_held_against_drafting() -> None:
+    """A drafter that is asked for nothing but ventures a millisecond is planned for like one that does not, and is slower."""
+    text = Recorded(4, tuple(range(1, 41)), {at: (tuple(range(at + 1, at + 3)), (0.8, 0.5)) for at in range(38)})
+    asked, bold = (Costs.fit([], [DraftSample(Drafting(2, 2, 1), 0.001, ventured)] * 50) for ventured in (0.0, 0.1))
+    (free, dear) = (compare([text] * 4, costs, 1, [2], ["goodput"]) for costs in (asked, bold))
+    for plain, venturing in ((free[0][2], dear[0][2]), (free[1]["goodput"], dear[1]["goodput"])):
+        assert venturing.lengths == plain.lengths and venturing.rounds == plain.rounds
+        drafted = venturing.rounds - venturing.lengths.get(0, 0)
+        assert venturing.seconds - plain.seconds == pytest.approx(0.1 * drafted, rel=0.1)

@@ -11,7 +11,7 @@ from covey.sampling_params import SamplingParams
 from covey.types import Contribution, Draft, Round, Sequence
 from tests.drafters.test_economy import ROUND
 
-MEMBERS = (Contribution("a", 0.5, 1.5, 2, 0.25), Contribution("b", 0.4, 0.0, 0, 0.0))
+MEMBERS = (Contribution("a", 0.5, 1.5, 2, 0.25, 0.125), Contribution("b", 0.4, 0.0, 0, 0.0))
 
 
 def test_a_draft_for_another_text_of_the_same_length_is_stale():
@@ -35,7 +35,7 @@ def test_a_round_of_a_trace_with_lists_for_members_is_read():
     del told["members"]
     lists = {"records": "record", "asked": "asked", "weights": "weight", "spent": "spent"}
     told |= {name: [[member.name, getattr(member, field)] for member in MEMBERS] for name, field in lists.items()}
-    assert Round.from_dict(json.loads(json.dumps(told))) == replace(ROUND, members=MEMBERS)
+    assert Round.from_dict(json.loads(json.dumps(told))) == replace(ROUND, members=tuple(replace(member, ventured=0.0) for member in MEMBERS))
     assert Round.from_dict(ROUND.to_dict() | {"records": []}) == ROUND
 
 

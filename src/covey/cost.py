@@ -62,8 +62,11 @@ class Drafting:
 
 @dataclass(frozen=True)
 class DraftSample:
+    """One proposal. seconds: but those that were ventured, which a collective spends where it expects that to pay."""
+
     work: Drafting
     seconds: float
+    ventured: float = 0.0
 
 
 class PassCost:
@@ -183,7 +186,7 @@ def _slope_by_sequences(samples: Sequence[PassSample], per_reach: float) -> floa
 
 class DraftCost:
     """Seconds of a proposal: so many for being asked, and linear in its steps, tokens, sequences and unread tokens, none of which
-    can cost less than nothing.
+    can cost less than nothing. What is ventured is no part of it: who ventures has made sure that it pays.
 
     Refitted now and then to the latest samples and, as long as there are few, to those it began with. looks_back: see Drafter.
     """
@@ -197,6 +200,12 @@ class DraftCost:
 
     def seconds(self, work: Drafting) -> float:
         return sum(rate * count for rate, count in zip(self.rates, work.features, strict=True))
+
+    @property
+    def ventured(self) -> float:
+        """Seconds that are ventured for a sequence, on average."""
+        sequences = sum(sample.work.sequences for sample in self._recent)
+        return sum(sample.ventured for sample in self._recent) / sequences if sequences else 0.0
 
     def to_read(self, unseen: int) -> int:
         """How many tokens are read first, where so many have not been seen."""
@@ -274,7 +283,7 @@ class Costs:
             "seconds": self.target.now.tolist(),
             "seconds_per_reach": self.target.per_reach * exp(self.target.drift),
             "seconds_per_sequence": self.target.per_sequence * exp(self.target.drift),
-            "drafts": [{**asdict(sample.work), "seconds": sample.seconds} for sample in self.drafter.samples],
+            "drafts": [{**asdict(sample.work), "seconds": sample.seconds, "ventured": sample.ventured} for sample in self.drafter.samples],
             "looks_back": self.drafter.looks_back,
         }
 
@@ -284,7 +293,11 @@ class Costs:
         table = numpy.interp(_GRID, numpy.array(data["tokens"], numpy.float64), numpy.array(data["seconds"], numpy.float64))
         if not (numpy.isfinite(table).all() and (table > 0).all()):
             raise ValueError("seconds: all must be above 0")
-        drafts = [DraftSample(Drafting(**{n: v for n, v in each.items() if n != "seconds"}), each["seconds"]) for each in data["drafts"]]
+        drafts = [_sample(**each) for each in data["drafts"]]
         target = PassCost(table, float(data["seconds_per_reach"]), float(data.get("seconds_per_sequence", 0.0)))
         looks_back = data.get("looks_back")
         return cls(target, DraftCost(drafts, None if looks_back is None else int(looks_back)))
+
+
+def _sample(seconds: float, ventured: float = 0.0, **work: int) -> DraftSample:
+    return DraftSample(Drafting(**work), seconds, ventured)

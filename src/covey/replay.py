@@ -21,7 +21,7 @@ from covey.control import Controller, Cut, FixedLength, Load, make_controller
 from covey.cost import Costs, Drafting
 from covey.errors import CoveyError
 from covey.sampling_params import SamplingParams
-from covey.types import Draft, Round, Sequence
+from covey.types import Contribution, Draft, Round, Sequence
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,13 @@ class _Clock:
         return self._costs.drafter.to_read(len(running.sequence.tokens) - running.read)
 
     def draft(self, work: Drafting) -> float:
+        """But for what is ventured."""
         return self._costs.drafter.seconds(work) * self._noise()
+
+    @property
+    def ventured(self) -> float:
+        """What a collective ventures for a sequence."""
+        return self._costs.drafter.ventured
 
     def verify(self, tokens: int, reach: int, sequences: int) -> float:
         return self._costs.target.at(tokens, reach, sequences) * self._noise()
@@ -219,12 +225,13 @@ def _step(number: int, running: list[_Running], controller: Controller, clock: _
     asked = sum(length > 0 for length in lengths)
     written = [len(draft) for draft in proposed]
     draft_seconds = clock.draft(Drafting(max(written, default=0), sum(written), asked, unread)) if asked else 0.0
+    ventured = [clock.ventured * (length > 0) for length in lengths]
     sent = [draft.cut(cut.length) for draft, cut in zip(proposed, cuts, strict=True)]
     fed = [1 + len(draft) for draft in sent]
     reach = sum(count * len(sequence.tokens) for count, sequence in zip(fed, sequences, strict=True))
     verify_seconds = clock.verify(sum(fed), reach, len(fed))
-    rounds = [_round(number, each, length, whole, draft, cut, sum(fed), len(running), draft_seconds, verify_seconds)
-              for each, length, whole, draft, cut in zip(running, lengths, proposed, sent, cuts, strict=True)]  # fmt: skip
+    rounds = [_round(number, each, length, whole, draft, cut, own, sum(fed), len(running), draft_seconds + sum(ventured), verify_seconds)
+              for each, length, whole, draft, cut, own in zip(running, lengths, proposed, sent, cuts, ventured, strict=True)]  # fmt: skip
     controller.observe(rounds)
     return rounds
 
@@ -236,6 +243,7 @@ def _round(
     proposed: Draft,
     sent: Draft,
     cut: Cut,
+    ventured: float,
     tokens: int,
     sequences: int,
     draft_seconds: float,
@@ -257,6 +265,7 @@ def _round(
         drafted=sent.tokens,
         survival=proposed.survival,
         source=proposed.source,
+        members=(Contribution(proposed.source, 0.0, spent=ventured, ventured=ventured),) if ventured else (),
         accepted=min(accepted, len(committed)),
         tokens=committed,
         prefilled=0,

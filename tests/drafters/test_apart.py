@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from covey.drafters import CollectiveDrafter
-from covey.drafters.economy import kind_of
+from covey.drafters.winnings import kind_of
 from tests.drafters.members import Whole, asked_of, propose, sequence
 
 
@@ -31,5 +31,5 @@ def test_a_whole_draft_is_worth_the_tokens_that_it_wins():
         draft = propose(collective, text, 3)
         text.commit([8, 8, 5])
         collective.commit(text, draft, 2)
-    assert collective.economy("").gain(1, kind_of(0.5)) > 1.5
+    assert collective.economy("").winnings[1].gain(kind_of(0.5)) > 1.5
     assert asked_of(draft) == {"whole (7, 9, 9)": 1, "whole (8, 8, 8)": 1}

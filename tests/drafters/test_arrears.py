@@ -34,8 +34,8 @@ def test_what_has_much_to_read_is_asked_where_that_still_pays():
     books.spent(0, 0.0001, 1)
     for _ in range(200):
         books.spent(1, 0.1, 1)
-        books.learn(1, 0, 1)
-        books.learn(1, 0, 0)
+        books.winnings[1].learn(0, 1)
+        books.winnings[1].learn(0, 0)
     books._seconds, books._tokens = 100.0, 100.0
     for _ in range(200):
         books.caught_up({1: 1000}, 2.1, 1)

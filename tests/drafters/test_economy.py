@@ -8,10 +8,11 @@ import pytest
 
 from covey.drafters import CollectiveDrafter
 from covey.drafters.collective import VOTES
-from covey.drafters.economy import Economy, kind_of
+from covey.drafters.economy import Economy
 from covey.drafters.guesser import Growing, Guess
 from covey.drafters.member import Member
 from covey.drafters.section import One
+from covey.drafters.winnings import kind_of
 from covey.types import Round
 from tests.drafters.members import Says, asked_of, propose, sequence
 
@@ -48,23 +49,12 @@ def test_everybody_is_asked_until_costs_and_worth_are_known():
 def test_a_member_is_asked_where_its_gain_is_worth_its_time():
     books = economy(0.002)
     for _ in range(200):
-        books.learn(1, kind_of(None), 1)
-        books.learn(1, kind_of(0.95), 0)
+        books.winnings[1].learn(kind_of(None), 1)
+        books.winnings[1].learn(kind_of(0.95), 0)
     assert books.pays(1, kind_of(None), alive=1.0)
     assert not books.pays(1, kind_of(0.95), alive=1.0)
     assert not books.pays(1, kind_of(None), alive=0.05)
     assert not books.pays(1, kind_of(None), alive=1.0, passes=8)
-
-
-def test_a_guess_wins_what_comes_true_behind_it_too():
-    books, plain = economy(0.002), economy(0.002)
-    for _ in range(200):
-        for each in (books, plain):
-            each.learn(1, 3, 1)
-            each.learn(1, 3, 0)
-        books.follow(3, 1)
-    assert books.gain(1, 3) == pytest.approx(2 * plain.gain(1, 3), rel=0.05)
-    assert books.gain(1, 4) == plain.gain(1, 4)
 
 
 class _Knows(Says):
@@ -95,18 +85,19 @@ def test_what_is_credited_to_an_asking_is_what_nobody_else_had_to_be_asked_for()
         line.commit([text[place] for place in range(draft.start, draft.start + 8)])
         collective.commit(line, draft, 8)
     # Of each eight tokens the dear one wins the first and the fourth; behind them come six and four that nobody had to be asked for.
-    assert books._behind[0] / (books._right[0] - 4) == pytest.approx((6 + 4) / 2, rel=0.05)
+    won = books.winnings[1]
+    assert won._behind[0] / (won._right[0] - 4) == pytest.approx((6 + 4) / 2, rel=0.05)
 
 
 def test_what_does_not_pay_is_tried_now_and_then_and_returns():
     books = economy(0.002, rounds=200)
     for _ in range(300):
-        books.learn(1, 3, 0)
+        books.winnings[1].learn(3, 0)
     asked = [books.pays(1, 3, alive=1.0) for _ in range(200)]
     assert 2 <= sum(asked) <= 6
     while not all(books.pays(1, 3, alive=1.0) for _ in range(3)):
-        books.learn(1, 3, 1)
-    assert books.gain(1, 3) > 0.19
+        books.winnings[1].learn(3, 1)
+    assert books.winnings[1].gain(3) > 0.19
 
 
 def test_the_cheapest_is_heard_first():
@@ -128,17 +119,13 @@ def test_who_is_asked_at_once_with_others_is_asked_for_what_it_adds():
     for asked in (1, 2) * 50:
         books.spent_together((0, 1), seconds=3 * 0.01 + 3 * 0.001 * asked, sequences=3, guesses=3 * asked)
     for _ in range(200):
-        books.learn(1, 0, 0)
-        books.learn(1, 0, 0)
-        books.learn(1, 0, 1)  # a token in three, worth 10 ms
+        books.winnings[1].learn(0, 0)
+        books.winnings[1].learn(0, 0)
+        books.winnings[1].learn(0, 1)  # a token in three, worth 10 ms
     assert books.price(1) == pytest.approx(0.011, rel=0.1)
     assert not books.pays(1, 0, alive=1.0)
     assert books.pays(1, 0, alive=1.0, company=1)
     assert not books.pays(1, 0, alive=1.0, passes=2, company=1)  # catching up is a pass for it alone
-
-
-def test_kinds_tell_silence_from_all_degrees_of_certainty():
-    assert [kind_of(x) for x in (None, 0.0, 0.05, 0.15, 0.95, 1.0)] == [0, 1, 1, 2, 10, 10]
 
 
 @pytest.mark.parametrize("vote", VOTES)
@@ -187,7 +174,7 @@ def test_without_thrift_everybody_is_asked_everywhere(vote):
 def test_trials_of_what_does_not_pay_have_a_hundredth_of_the_time_and_a_fourth_of_it_where_they_tell_little(known, share):
     books = economy(cost=0.02)
     for _ in range(known):
-        books.learn(1, 3, 0)
+        books.winnings[1].learn(3, 0)
     trials = 0
     for _ in range(4000):
         books.observe(ROUND)  # 0.02 seconds
@@ -207,3 +194,32 @@ def test_a_guess_after_tokens_that_were_not_followed_is_charged_for_as_many_pass
         section.charge(books, [(0, own)], seconds=0.001 * (1 + written), passes=member.passes(own))
     assert books.cost[0] == pytest.approx(0.001, rel=0.1)
     assert Member(Says(7)).passes(Growing(text, 2, 8, tokens=[7] * 3)) == 1
+
+
+@pytest.mark.parametrize("vote", VOTES)
+def test_what_was_ventured_is_told_from_what_had_to_be_spent(vote):
+    """The cheap member takes a second a guess, the dear one ten, by a clock of our own."""
+    now = [0.0]
+
+    class Takes(Says):
+        def __init__(self, token: int, seconds: float) -> None:
+            super().__init__(token)
+            self.seconds = seconds
+
+        def guess(self, growing):
+            now[0] += self.seconds * len(growing)
+            return super().guess(growing)
+
+    collective = CollectiveDrafter([Takes(7, 1.0), Takes(8, 10.0)], vote=vote, min_survival=0.0, clock=lambda: now[0])
+    text = sequence(1, 2)
+    for _ in range(3):  # who is cheaper is seen by then
+        draft = propose(collective, text, 1)
+        text.commit([8])
+        collective.commit(text, draft, 0)
+    told = {member.name: (member.spent, member.ventured) for member in draft.members}
+    assert told == {"says 7": (1.0, 0.0), "says 8": (10.0, 10.0)}
+
+
+def test_who_is_asked_whatever_it_costs_ventures_nothing():
+    collective = CollectiveDrafter([Says(7), Says(8)], min_survival=0.0, thrifty=False)
+    assert all(member.ventured == 0 for member in propose(collective, sequence(1, 2), 2).members)

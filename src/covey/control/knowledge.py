@@ -127,7 +127,8 @@ class Knowledge:
             if (alone := self.charge.alone(seconds, first.step_beside_seconds, expected)) is not None:
                 self.costs.target.observe(PassSample(fed, reach, alone, len(rounds)))
         if drafted is not None:
-            self.costs.drafter.observe(DraftSample(drafted, max(1e-9, first.step_draft_seconds)))
+            ventured = sum(each.ventured for each in rounds)
+            self.costs.drafter.observe(DraftSample(drafted, max(1e-9, first.step_draft_seconds - ventured), ventured))
         for each in rounds:
             self._learn(each)
 

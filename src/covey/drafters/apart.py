@@ -11,10 +11,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from covey.drafters.economy import Economy, kind_of
+from covey.drafters.economy import Economy
 from covey.drafters.guesser import Growing
 from covey.drafters.ledger import Asked, Cast, Ledger, Voted
 from covey.drafters.member import Member, conditional
+from covey.drafters.winnings import kind_of
 from covey.types import Draft
 from covey.vote import Standing as Weighed
 from covey.vote import heaviest_path
@@ -69,29 +70,31 @@ class Apart:
     def _hear(self, number: int, trees: list[_Tree], economy: Economy) -> None:
         """Let one member draft where that pays."""
         member = self.members[number]
-        wanted: list[tuple[_Tree, int]] = []
+        wanted: list[tuple[_Tree, int, bool]] = []
         for tree in trees:
             if not member.drafts_for(tree.draft.sequence):
                 continue
             kind = kind_of(tree.surest)
             unread = member.unread(tree.draft.sequence)
-            if not self.thrifty or not tree.heard or economy.pays(number, kind, alive=1.0, unread=unread):
-                wanted.append((tree, kind))
+            free = not self.thrifty or not tree.heard
+            if free or economy.pays(number, kind, alive=1.0, unread=unread):
+                wanted.append((tree, kind, free))
             tree.heard = True
         if not wanted:
             return
-        unread = sum(member.unread(tree.draft.sequence) for tree, _ in wanted)
+        drafts = [tree.draft for tree, _, _ in wanted]
+        unread = sum(member.unread(draft.sequence) for draft in drafts)
         began = self.clock()
-        proposed = member.call("propose", [], [tree.draft.sequence for tree, _ in wanted], [tree.draft.length for tree, _ in wanted])
+        proposed = member.call("propose", [], [draft.sequence for draft in drafts], [draft.length for draft in drafts])
         seconds = self.clock() - began
-        self.ledger.spend(number, seconds, [tree.draft.sequence for tree, _ in wanted])
         if unread:
             economy.caught_up({number: unread}, seconds, len(wanted))
         else:
             economy.spent(number, seconds, len(wanted))
-        for tree, _ in wanted:
+        for tree, _, free in wanted:
+            self.ledger.spend(number, tree.draft.sequence, seconds / len(wanted), free=free)
             self.ledger.standings[tree.draft.sequence.id].times[number] += 1
-        for (tree, kind), own in zip(wanted, proposed, strict=False):
+        for (tree, kind, _), own in zip(wanted, proposed, strict=False):
             if not own.stale(tree.draft.sequence):
                 self._count(number, tree, own, kind)
 

@@ -1,12 +1,10 @@
 """Whether a member of a collective is worth asking: what its guesses cost, and what they have brought lately.
 
-The cheapest member is always asked. A dearer one is asked where the tokens that it is expected to win, times the time that a
-token is worth, are more than its time; how many it wins is learned from what came of asking it, by how sure the others were
-already: the token itself, and what comes true behind it, which would have been lost with it. What does not pay is asked now and
-then all the same, as far as a hundredth of the time goes, so that it returns when it pays again, and a fourth of that where it has
-been tried often. What is asked for may be a guess or a whole draft, as long as it is always the same. Members that are asked at
-once share what that costs: the first pays for the pass, the others for what they add (`fare.py`). Knows nothing of drafters or
-votes; times come from outside.
+The cheapest member is always asked. A dearer one is asked where the tokens that it is expected to win (`winnings.py`), times the time
+that a token is worth, are more than its time. What does not pay is asked now and then all the same, as far as a hundredth of the time
+goes, so that it returns when it pays again, and a fourth of that where it has been tried often. What is asked for may be a guess or a
+whole draft, as long as it is always the same. Members that are asked at once share what that costs: the first pays for the pass, the
+others for what they add (`fare.py`). Knows nothing of drafters or votes; times come from outside.
 
     economy.spent(1, seconds=0.002, guesses=1); economy.observe(happened); economy.pays(1, kind_of(0.3), alive=0.8)
 """
@@ -18,25 +16,14 @@ from collections import Counter
 from covey.control.probes import Savings
 from covey.drafters.arrears import Arrears
 from covey.drafters.fare import Fare
+from covey.drafters.winnings import Winnings
 from covey.types import Round
 
-KINDS = 11  # of how sure the others are: nothing said, then tenths
 _PROBE_EVERY, _PROBE_FIRST = 48, 6  # the less is known, the sooner
 _WELL_KNOWN, _CALM = 64.0, 4.0  # trials from which on one more tells little; by how much fewer are then made
-_HOPE, _HOPE_BESIDE, _HOPE_TRIALS = 0.3, 0.1, 4.0  # what an untried member is taken to win by itself, or beside others; what that weighs
 _MEMORY = 256.0
 _PACE = 1 / 16
 _FIRST = 8
-
-
-def hope(kind: int) -> float:
-    """What an untried member is taken to win: where the others have spoken, and are sure, there is little to be won."""
-    return _HOPE if kind == 0 else _HOPE_BESIDE * (1 - (kind - 0.5) / (KINDS - 1))
-
-
-def kind_of(surest: float | None) -> int:
-    """The class of the surest guess so far; None where nobody has said anything."""
-    return 0 if surest is None else 1 + min(KINDS - 2, int(surest * (KINDS - 1)))
 
 
 class Economy:
@@ -47,9 +34,7 @@ class Economy:
         self.fares: dict[tuple[int, ...], Fare] = {}  # by those who are asked at once
         self._fare_of: dict[int, Fare] = {}
         self.arrears = [Arrears() for _ in range(members)]
-        self._won = [[hope(kind) * _HOPE_TRIALS for kind in range(KINDS)] for _ in range(members)]
-        self._asked = [[_HOPE_TRIALS] * KINDS for _ in range(members)]
-        self._behind, self._right = [0.0] * KINDS, [_HOPE_TRIALS] * KINDS
+        self.winnings = [Winnings() for _ in range(members)]
         self._trials = [0] * members
         self._passed_over: Counter[tuple[int, int]] = Counter()
         self._savings = Savings()
@@ -106,10 +91,6 @@ class Economy:
         """Members, the cheapest first; those that are not measured yet come before, in their own order."""
         return sorted(range(len(self.cost)), key=lambda m: (self.cost[m] is not None, self.cost[m] or 0.0, m))
 
-    def gain(self, member: int, kind: int) -> float:
-        """How many tokens a guess of this member is expected to win where the others are as sure as this, with what follows."""
-        return self._won[member][kind] / self._asked[member][kind] * (1 + self._behind[kind] / self._right[kind])
-
     def price(self, member: int, passes: int = 1, company: int = 0, unread: int = 0) -> float | None:
         """The seconds that asking it adds, where so many are asked at once with it already; None: not known yet.
 
@@ -127,25 +108,13 @@ class Economy:
     def pays(self, member: int, kind: int, alive: float, passes: int = 1, company: int = 0, unread: int = 0) -> bool:
         """Whether to ask. alive: the probability that the draft is right so far; the rest: see price."""
         price, worth = self.price(member, passes, company, unread), self.token_seconds
-        if price is None or worth is None or alive * self.gain(member, kind) * worth > price:
+        if price is None or worth is None or alive * self.winnings[member].gain(kind) * worth > price:
             return True
         self._passed_over[member, kind] += 1
-        known_of = self._asked[member][kind] - _HOPE_TRIALS
+        known_of = self.winnings[member].trials(kind)
         if self._passed_over[member, kind] < min(_PROBE_EVERY, _PROBE_FIRST * (1 + known_of)):
             return False
         if not self._savings.pay(price * (1 + (_CALM - 1) * min(1.0, known_of / _WELL_KNOWN))):
             return False
         self._passed_over[member, kind] = 0
         return True
-
-    def follow(self, kind: int, tokens: int) -> None:
-        """So many tokens came true behind a guess that was right, for which nobody had to be asked."""
-        keep = 1 - 1 / _MEMORY
-        self._behind[kind] = self._behind[kind] * keep + tokens
-        self._right[kind] = self._right[kind] * keep + 1
-
-    def learn(self, member: int, kind: int, won: int) -> None:
-        """How many tokens asking won, for itself: below 0 where a draft became wrong by it."""
-        keep = 1 - 1 / _MEMORY
-        self._won[member][kind] = self._won[member][kind] * keep + won
-        self._asked[member][kind] = self._asked[member][kind] * keep + 1

@@ -60,7 +60,7 @@ class Standing:
     """What is kept of one sequence: its members' weights, the draft that was voted, and what everybody guessed along it.
 
     sharing: how members that err together share their votes. elected: what was voted, by what kind of vote, also a last token that was
-    not worth writing. times: how often each member was asked for the draft that is told next; spent: the seconds that it took.
+    not worth writing. times: how often each member was asked for the draft that is told next; spent and ventured: see Contribution.
     """
 
     weights: Weights
@@ -73,6 +73,7 @@ class Standing:
     votes: list[tuple[str, ...]] = field(default_factory=list)
     times: Counter[int] = field(default_factory=Counter)
     spent: defaultdict[int, float] = field(default_factory=lambda: defaultdict(float))
+    ventured: defaultdict[int, float] = field(default_factory=lambda: defaultdict(float))
 
     def open(self, draft: Growing) -> None:
         self.draft, self.casts, self.asked, self.elected, self.votes = draft, [], [], [], []
@@ -87,10 +88,12 @@ class Standing:
         """What is asked from here on is told with another draft: what was asked so far is in the one that was sent."""
         self.times.clear()
         self.spent.clear()
+        self.ventured.clear()
 
     def contribution(self, member: int, name: str) -> Contribution:
         rate = self.rates.of(member)
-        return Contribution(name, rate, self.weights.of(member, rate), self.times[member], self.spent[member])
+        weight = self.weights.of(member, rate)
+        return Contribution(name, rate, weight, self.times[member], self.spent[member], self.ventured[member])
 
 
 class Ledger:
@@ -162,10 +165,12 @@ class Ledger:
         members = tuple(standing.contribution(number, name) for number, name in enumerate(self.names))
         return replace(draft.draft(source), votes=tuple(standing.votes[draft.supposed :]), members=members)
 
-    def spend(self, member: int, seconds: float, sequences: Seq[Sequence]) -> None:
-        """A member took so long over these sequences' drafts, for all alike."""
-        for sequence in sequences:
-            self.standings[sequence.id].spent[member] += seconds / len(sequences)
+    def spend(self, member: int, sequence: Sequence, seconds: float, *, free: bool) -> None:
+        """A member took so long over a sequence's draft. free: without regard to what that costs."""
+        standing = self.standings[sequence.id]
+        standing.spent[member] += seconds
+        if not free:
+            standing.ventured[member] += seconds
 
     def advance(self, sequence: Sequence) -> None:
         """The text has grown: a draft that was written on beyond what was sent, and that the text follows so far, stays open."""
@@ -220,9 +225,9 @@ def _settle_accounts(economy: Economy, standing: Standing, known: list[int]) -> 
     decided = {asked.place for asked, tokens in zip(judged, won, strict=True) if tokens > 0}
     agreed = _agreed([voted.token for _, voted in standing.elected], known)
     for asked, after, tokens in zip(judged, right, won, strict=True):
-        economy.learn(asked.member, asked.kind, tokens)
+        economy.winnings[asked.member].learn(asked.kind, tokens)
         if after == len(asked.after):
-            economy.follow(asked.kind, sum(place not in decided for place in range(asked.place + after, agreed)))
+            economy.winnings[asked.member].follow(asked.kind, sum(place not in decided for place in range(asked.place + after, agreed)))
 
 
 def _agreed(path: Seq[int], known: Seq[int]) -> int:

@@ -11,12 +11,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from covey.drafters.economy import Economy, kind_of
+from covey.drafters.economy import Economy
 from covey.drafters.elections import Election
 from covey.drafters.guesser import Growing
 from covey.drafters.ledger import Asked, Cast, Ledger, Voted
 from covey.drafters.member import Member, Whole
 from covey.drafters.section import Section, sections
+from covey.drafters.winnings import kind_of
 
 
 @dataclass
@@ -103,7 +104,8 @@ class Lockstep:
         proposed = member.call("propose", [], [draft.sequence for draft in wanted], [draft.length for draft in wanted])
         usable = [(draft, own) for draft, own in zip(wanted, proposed, strict=False) if not own.stale(draft.sequence)]
         seconds = self.clock() - began
-        self.ledger.spend(number, seconds, [draft.sequence for draft in wanted])
+        for draft in wanted:
+            self.ledger.spend(number, draft.sequence, seconds / len(wanted), free=True)
         self.ledger.economy(wanted[0].sequence.target).spent(number, seconds, sum(len(own) for _, own in usable))
         return {draft.sequence.id: Whole(draft.sequence, draft.start, len(own), own=own) for draft, own in usable}
 
@@ -119,9 +121,8 @@ class Lockstep:
         began = self.clock()
         guesses = section.guesses(asked)
         seconds = self.clock() - began
-        for number in numbers:
-            if mine := [own.sequence for asked_of, own in asked if asked_of == number]:
-                self.ledger.spend(number, seconds * len(mine) / len(asked), mine)
+        for question in questions:
+            self.ledger.spend(question.number, question.own.sequence, seconds / len(questions), free=question.free)
         # A member with a text to catch up with costs less next time, which is soon: until one is measured without, it is asked everywhere.
         if usual:
             section.charge(economy, asked, seconds, passes)

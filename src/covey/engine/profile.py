@@ -30,7 +30,7 @@ from covey.types import Draft, Round, Sequence, Work
 
 log = logging.getLogger(__name__)
 
-_FORMAT = 3
+_FORMAT = 4
 _PASSES_SECONDS, _DRAFTS_SECONDS = 3.7, 1.2
 _LENGTHS = (0, 2, 4, 6, 8)  # cost rises by steps: too few sizes would miss where
 _MANY = 8  # sequences, from which on long drafts do not pay
@@ -195,7 +195,8 @@ class _Sweep(Controller):
 
     def observe(self, rounds: list[Round]) -> None:
         if self._work is not None:
-            self.samples.append(DraftSample(self._work, max(1e-9, rounds[0].step_draft_seconds)))
+            ventured = sum(each.ventured for each in rounds)
+            self.samples.append(DraftSample(self._work, max(1e-9, rounds[0].step_draft_seconds - ventured), ventured))
             self._work = None
 
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 @dataclass(frozen=True)
 class Contribution:
     """record: how often the member was right in this sequence lately, from 0 to 1. weight: what its vote counts for at that rate.
-    asked: how many guesses (or whole drafts) it was asked for, 0 for one that rested. spent: the seconds that it took over them.
+    asked: how many guesses (or whole drafts) it was asked for, 0 for one that rested. spent: the seconds that it took over them;
+    ventured: those of them in which nobody had to draft, but was asked because that was expected to pay.
     """
 
     name: str
@@ -19,3 +20,4 @@ class Contribution:
     weight: float = 0.0
     asked: int = 0
     spent: float = 0.0
+    ventured: float = 0.0

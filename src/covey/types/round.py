@@ -69,6 +69,11 @@ class Round:
         return self.prefilled + len(self.drafted) + bool(self.tokens)
 
     @property
+    def ventured(self) -> float:
+        """Seconds of drafting that a collective spent by its own reckoning: see Contribution."""
+        return sum(member.ventured for member in self.members)
+
+    @property
     def voters(self) -> tuple[tuple[str, ...], ...]:
         """Who was for each drafted token: members of a collective, or the drafter that has none."""
         return self.votes or ((self.source,),) * len(self.drafted)

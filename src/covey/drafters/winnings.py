@@ -1,0 +1,65 @@
+"""What asking a dear member of a collective wins, by how sure the others were already, and how well that is known.
+
+Where nobody has spoken it is counted by itself. Beside others a guess can only win where they are wrong, so what it wins is taken to
+fall as they are surer: all degrees of certainty are learned of together, and each goes its own way as it is tried itself. A token that
+is won wins what comes true behind it, which would have been lost with it. Knows nothing of what asking costs.
+
+    winnings = Winnings(); winnings.learn(kind_of(0.3), won=1); winnings.follow(kind_of(0.3), tokens=2); winnings.gain(kind_of(0.2))
+"""
+
+from __future__ import annotations
+
+KINDS = 11  # of how sure the others are: nothing said, then tenths
+_HOPE, _HOPE_TRIALS = 0.3, 4.0  # what an untried member is taken to win by itself, and how many trials that weighs
+_HOPE_BESIDE, _MISTAKES = 0.1, 4.0  # what it is taken to win of the others' mistakes, and how many mistakes that weighs
+_ALIKE = 8.0  # trials that what is known of all degrees of certainty weighs against those of one
+_MEMORY = 256.0
+_KEEP = 1 - 1 / _MEMORY
+
+
+def kind_of(surest: float | None) -> int:
+    """The class of the surest guess so far; None where nobody has said anything."""
+    return 0 if surest is None else 1 + min(KINDS - 2, int(surest * (KINDS - 1)))
+
+
+def doubt(kind: int) -> float:
+    """How probable it is that the others are wrong, by their own word."""
+    return 1 - (kind - 0.5) / (KINDS - 1)
+
+
+class Winnings:
+    """Of one member."""
+
+    def __init__(self) -> None:
+        self._won, self._asked = [0.0] * KINDS, [0.0] * KINDS
+        self._won_beside = self._mistakes = self._asked_beside = 0.0
+        self._behind, self._right = [0.0] * KINDS, [_HOPE_TRIALS] * KINDS
+
+    def gain(self, kind: int) -> float:
+        """How many tokens a guess is expected to win where the others are as sure as this, with what follows."""
+        expected, weight = (_HOPE, _HOPE_TRIALS) if kind == 0 else (self._beside * doubt(kind), _ALIKE)
+        won = (self._won[kind] + expected * weight) / (self._asked[kind] + weight)
+        return won * (1 + self._behind[kind] / self._right[kind])
+
+    def trials(self, kind: int) -> float:
+        """How often something was learned of this lately, or of anything alike."""
+        return self._asked[kind] if kind == 0 else self._asked_beside
+
+    def learn(self, kind: int, won: int) -> None:
+        """How many tokens asking won, for itself: below 0 where a draft became wrong by it."""
+        self._won[kind] = self._won[kind] * _KEEP + won
+        self._asked[kind] = self._asked[kind] * _KEEP + 1
+        if kind:
+            self._won_beside = self._won_beside * _KEEP + won
+            self._mistakes = self._mistakes * _KEEP + doubt(kind)
+            self._asked_beside = self._asked_beside * _KEEP + 1
+
+    def follow(self, kind: int, tokens: int) -> None:
+        """So many tokens came true behind a guess that was right, for which nobody had to be asked."""
+        self._behind[kind] = self._behind[kind] * _KEEP + tokens
+        self._right[kind] = self._right[kind] * _KEEP + 1
+
+    @property
+    def _beside(self) -> float:
+        """What is won of the others' mistakes, whatever they had said."""
+        return (self._won_beside + _HOPE_BESIDE * _MISTAKES) / (self._mistakes + _MISTAKES)
