@@ -11,7 +11,8 @@ many times as steady as those of runs one after the other.
 A cell is a group of tasks and a batch size; its pairs are groups of `batch` prompts, whose tasks take turns, after one group that is not
 counted. `over_best` says what somebody could have set: the fixed length, 0 included, that is best on one half of the prompts, scored on the
 other half, both ways. `speeds` are tokens a second: its own, the worst fixed length's of several, the best's (0 included).
-`controller_share` is what of a method's time its controller takes for itself.
+`controller_share` is what of a method's time its controller takes for itself. `work` says where time and tokens are: tokens of a pass
+of one text, drafted tokens sent with it, and the seconds of drafting over those of passes.
 
 Groups are written as they are done; begun again with the same settings the script goes on where it was, and with more `--groups` a
 cell that was done goes on to so many.
@@ -25,6 +26,7 @@ import itertools
 import json
 import random
 import time
+from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -41,8 +43,21 @@ from covey.bench.pairs import paired_ratio
 from covey.engine.generation import Event
 from covey.llm.request import Request
 from covey.prompts import file_digest, read_prompts
+from covey.types import Round
 
 LOCAL = ("prompts", "json", "batch", "tasks", "groups")  # settings that a file may be gone on with without
+
+
+class Work(Counter[str]):
+    """What the rounds of a method come to, but for those that read a prompt."""
+
+    def add(self, happened: Round) -> None:
+        if happened.tokens and not happened.prefilled:
+            self["passes"] += 1
+            self["tokens"] += len(happened.tokens)
+            self["sent"] += len(happened.drafted)
+            self["drafting"] += happened.step_draft_seconds / happened.step_sequences  # type: ignore[assignment]
+            self["verifying"] += happened.step_verify_seconds / happened.step_sequences  # type: ignore[assignment]
 
 
 class Method:
@@ -52,12 +67,15 @@ class Method:
         self.name, self.label, self.llm = name, label, llm
         self.requests: list[Request] = []
         self.seconds, self.controlling, self.given = 0.0, 0.0, 0
+        self.work = Work()
+        llm.observe(self.work.add)
         controller = llm.served().engine.controller
         for part in ("plan", "trim", "observe"):
             setattr(controller, part, self._timed(getattr(controller, part)))
 
     def begin(self, prompts: list[list[int]], params: list[SamplingParams]) -> None:
         self.seconds, self.controlling, self.given = 0.0, 0.0, 0
+        self.work.clear()
         asked = zip(prompts, params, strict=True)
         self.requests = [self.llm._request(list(prompt), each, self._hear, model=None, scope="") for prompt, each in asked]
         self.llm._add(self.requests)
@@ -148,6 +166,7 @@ def answered(methods: list[Method], prompts: list[list[int]], params: list[Sampl
     return {
         "seconds": {method.label: method.seconds for method in methods},
         "controlling": {method.label: method.controlling for method in methods},
+        "work": {method.label: dict(method.work) for method in methods},
         "tokens": {method.label: method.given for method in methods},
         "differing": {method.label: sum(a != b for a, b in zip(method.texts, plain, strict=True)) for method in methods[1:]},
     }
@@ -165,6 +184,7 @@ def measure(given: argparse.Namespace, cell: dict[str, Any], write: Callable[[],
             write()
     cell["over_plain"] = {method.label: over(cell["groups"], method.label, methods[0].label) for method in methods[1:]}
     cell["controller_share"] = {m.label: controlled(cell["groups"], m.label) for m in methods if m.name.drafter}
+    cell["work"] = {m.label: worked(cell["groups"], m.label) for m in methods if m.name.drafter}
     cell["lengths"] = {m.label: chosen(cell["groups"], m, methods) for m in methods if m.name.drafter and m.name.controller != "fixed"}
 
 
@@ -174,6 +194,16 @@ def speed(groups: list[dict[str, Any]], label: str) -> float:
 
 def controlled(groups: list[dict[str, Any]], label: str) -> float:
     return sum(group["controlling"][label] for group in groups) / sum(group["seconds"][label] for group in groups)
+
+
+def worked(groups: list[dict[str, Any]], label: str) -> dict[str, float]:
+    done: Counter[str] = Counter()
+    for group in groups:
+        done.update(group.get("work", {}).get(label, {}))  # which groups of older files do not have
+    if not done["passes"]:
+        return {}
+    per_pass = {name: done[name] / done["passes"] for name in ("tokens", "sent")}
+    return per_pass | {"drafting": done["drafting"] / done["verifying"]}
 
 
 def over(groups: list[dict[str, Any]], label: str, other: str) -> dict[str, Any]:

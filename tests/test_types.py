@@ -35,7 +35,8 @@ def test_a_round_of_a_trace_with_lists_for_members_is_read():
     del told["members"]
     lists = {"records": "record", "asked": "asked", "weights": "weight", "spent": "spent"}
     told |= {name: [[member.name, getattr(member, field)] for member in MEMBERS] for name, field in lists.items()}
-    assert Round.from_dict(json.loads(json.dumps(told))) == replace(ROUND, members=tuple(replace(member, ventured=0.0) for member in MEMBERS))
+    members = tuple(replace(member, ventured=0.0) for member in MEMBERS)
+    assert Round.from_dict(json.loads(json.dumps(told))) == replace(ROUND, members=members)
     assert Round.from_dict(ROUND.to_dict() | {"records": []}) == ROUND
 
 

@@ -2,7 +2,8 @@
 
 The cheapest member is always asked. A dearer one is asked where the tokens that it is expected to win (`winnings.py`), times the time
 that a token is worth, are more than its time. What does not pay is asked now and then all the same, as far as a hundredth of the time
-goes, so that it returns when it pays again, and a fourth of that where it has been tried often. What is asked for may be a guess or a
+goes, so that it returns when it pays again, a fourth of that where it has been tried often, and half of either where it would not pay
+if it were as good as what was seen allows. What is asked for may be a guess or a
 whole draft, as long as it is always the same. Members that are asked at once share what that costs: the first pays for the pass, the
 others for what they add (`fare.py`). Knows nothing of drafters or votes; times come from outside.
 
@@ -21,6 +22,7 @@ from covey.types import Round
 
 _PROBE_EVERY, _PROBE_FIRST = 48, 6  # the less is known, the sooner
 _WELL_KNOWN, _CALM = 64.0, 4.0  # trials from which on one more tells little; by how much fewer are then made
+_HOPELESS = 2.0  # by how much fewer where it would hardly pay at its best
 _MEMORY = 256.0
 _PACE = 1 / 16
 _FIRST = 8
@@ -114,7 +116,10 @@ class Economy:
         known_of = self.winnings[member].trials(kind)
         if self._passed_over[member, kind] < min(_PROBE_EVERY, _PROBE_FIRST * (1 + known_of)):
             return False
-        if not self._savings.pay(price * (1 + (_CALM - 1) * min(1.0, known_of / _WELL_KNOWN))):
+        calm = 1 + (_CALM - 1) * min(1.0, known_of / _WELL_KNOWN)
+        if alive * self.winnings[member].at_best(kind) * worth <= price:
+            calm *= _HOPELESS
+        if not self._savings.pay(price * calm):
             return False
         self._passed_over[member, kind] = 0
         return True

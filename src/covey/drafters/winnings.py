@@ -9,6 +9,8 @@ is won wins what comes true behind it, which would have been lost with it. Knows
 
 from __future__ import annotations
 
+from math import sqrt
+
 KINDS = 11  # of how sure the others are: nothing said, then tenths
 _HOPE, _HOPE_TRIALS = 0.3, 4.0  # what an untried member is taken to win by itself, and how many trials that weighs
 _HOPE_BESIDE, _MISTAKES = 0.1, 4.0  # what it is taken to win of the others' mistakes, and how many mistakes that weighs
@@ -40,6 +42,13 @@ class Winnings:
         expected, weight = (_HOPE, _HOPE_TRIALS) if kind == 0 else (self._beside * doubt(kind), _ALIKE)
         won = (self._won[kind] + expected * weight) / (self._asked[kind] + weight)
         return won * (1 + self._behind[kind] / self._right[kind])
+
+    def at_best(self, kind: int) -> float:
+        """The same if it were as good as what was seen allows, by two standard deviations."""
+        seen, mean, most = (self._asked[0], _HOPE, 1.0) if kind == 0 else (self._mistakes, self._beside, doubt(kind))
+        likely = min(0.5, max(mean, 1 / (seen + 1)))
+        better = 2 * sqrt(likely * (1 - likely) / (seen + 1)) * most
+        return self.gain(kind) + better * (1 + self._behind[kind] / self._right[kind])
 
     def trials(self, kind: int) -> float:
         """How often something was learned of this lately, or of anything alike."""
