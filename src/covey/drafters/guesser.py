@@ -94,10 +94,10 @@ class Growing:
         self.start, self.supposed, self.length = self.start + count, 0, max(0, self.length - count)
         del self.tokens[:count], self.survival[:count], self.evidence[:count]
 
-    def draft(self, source: str) -> Draft:
-        """From what is supposed on."""
+    def draft(self, source: str, **told: Any) -> Draft:
+        """From what is supposed on. told: what else a Draft tells of itself."""
         start, prefix_id = self.start + self.supposed, prefix_id_after(self.sequence.prefix_id, self.tokens[: self.supposed])
-        return Draft(start, prefix_id, tuple(self.tokens[self.supposed :]), tuple(self.survival[self.supposed :]), source)
+        return Draft(start, prefix_id, tuple(self.tokens[self.supposed :]), tuple(self.survival[self.supposed :]), source, **told)
 
     def unseen(self, cached: int) -> list[int]:
         """Committed and written tokens from position `cached` on. For a draft under way."""

@@ -163,7 +163,7 @@ class Ledger:
         """The draft as it goes to the target, with what is to be told of it."""
         standing = self.standings[draft.sequence.id]
         members = tuple(standing.contribution(number, name) for number, name in enumerate(self.names))
-        return replace(draft.draft(source), votes=tuple(standing.votes[draft.supposed :]), members=members)
+        return draft.draft(source, votes=tuple(standing.votes[draft.supposed :]), members=members)
 
     def spend(self, member: int, sequence: Sequence, seconds: float, *, free: bool) -> None:
         """A member took so long over a sequence's draft. free: without regard to what that costs."""
@@ -212,6 +212,8 @@ class Ledger:
 
 def _kind(casts: list[Cast], voted: Voted) -> Hashable:
     """Who was for it, who spoke for another token, and how sure the vote is."""
+    if len(casts) == 1:
+        return 1 << casts[0].member, 0, min(_CLASSES - 1, int(voted.sure * _CLASSES))
     supporters = sum(1 << cast.member for cast in voted.supporters)
     spoke = sum(1 << cast.member for cast in casts)
     return supporters, spoke & ~supporters, min(_CLASSES - 1, int(voted.sure * _CLASSES))

@@ -35,6 +35,11 @@ class Member:
             self.guesser.min_survival = 0.0  # the vote ends a draft, not one member's own limit
         self._failures: Counter[str] = Counter()  # by method, in a row
 
+    @property
+    def reads(self) -> bool:
+        """Whether reading a text costs it anything to speak of, that is no part of what a draft of its own costs."""
+        return self.guesser is not None and self.drafter.looks_back != 0
+
     def drafts_for(self, sequence: Sequence) -> bool:
         """Whether it has a vote on this sequence's drafts: the operator and the request may leave it out."""
         return self.takes_part and sequence.takes_from(self.name)
@@ -53,7 +58,8 @@ class Member:
             rest = "; it is not asked any more" if self.rests else ""
             log.warning("member %r failed in %s; the others go on without it%s", self.name, what, rest, exc_info=True)
             return otherwise
-        del self._failures[what]
+        if self._failures:
+            del self._failures[what]
         return done
 
     def succeeded(self, what: str) -> None:
@@ -79,7 +85,7 @@ class Member:
     def unread(self, sequence: Sequence, written: int = 0) -> int:
         """How much it has to read before a guess, where that is more than a little: then the time that this one takes says nothing of the
         next."""
-        if self.guesser is None or self.drafter.looks_back == 0:
+        if not self.reads:
             return 0
         unread = int(self.call("unread", 0, sequence, written))
         return unread if unread > _LITTLE else 0

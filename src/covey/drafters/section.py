@@ -57,7 +57,7 @@ class One:
         return self.member.guesses([own for _, own in asked])
 
     def unread(self, asked: list[Asked]) -> dict[int, int]:
-        return _unread({self.numbers[0]: self.member}, asked)
+        return _unread({self.numbers[0]: self.member}, asked) if self.member.reads else {}
 
     def usual(self, asked: list[Asked]) -> bool:
         return True
