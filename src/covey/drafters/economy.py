@@ -1,7 +1,8 @@
 """Whether a member of a collective is worth asking: what its guesses cost, and what they have brought lately.
 
 The cheapest member is always asked. A dearer one is asked where the tokens that it is expected to win (`winnings.py`), times the time
-that a token is worth, are more than its time. What does not pay is asked now and then all the same, as far as a hundredth of the time
+that a token is worth, are more than its time; of what has hardly been tried the best is expected that what was seen allows. What does
+not pay is asked now and then all the same, as far as a hundredth of the time
 goes, so that it returns when it pays again, a fourth of that where it has been tried often, and half of either where it would not pay
 if it were as good as what was seen allows. What is asked for may be a guess or a
 whole draft, as long as it is always the same. Members that are asked at once share what that costs: the first pays for the pass, the
@@ -21,6 +22,7 @@ from covey.drafters.winnings import Winnings
 from covey.types import Round
 
 _PROBE_EVERY, _PROBE_FIRST = 48, 6  # the less is known, the sooner
+_FEW = 12.0  # trials before which a member is hoped for
 _WELL_KNOWN, _CALM = 64.0, 4.0  # trials from which on one more tells little; by how much fewer are then made
 _HOPELESS = 2.0  # by how much fewer where it would hardly pay at its best
 _MEMORY = 256.0
@@ -107,17 +109,24 @@ class Economy:
             return cost * passes + arrears
         return cost * (passes - 1) + self._fare_of[member].beside + arrears
 
+    def price_in_tokens(self, member: int) -> float:
+        """The tokens that the target would have given in the time of one guess; 0 where that is not known yet."""
+        worth = self.token_seconds
+        return (self.cost[member] or 0.0) / worth if worth else 0.0
+
     def pays(self, member: int, kind: int, alive: float, passes: int = 1, company: int = 0, unread: int = 0) -> bool:
         """Whether to ask. alive: the probability that the draft is right so far; the rest: see price."""
-        price, worth = self.price(member, passes, company, unread), self.token_seconds
-        if price is None or worth is None or alive * self.winnings[member].gain(kind) * worth > price:
+        price, worth, winnings = self.price(member, passes, company, unread), self.token_seconds, self.winnings[member]
+        if price is None or worth is None:
+            return True
+        known_of = winnings.trials(kind)
+        if alive * (winnings.at_best(kind) if known_of < _FEW else winnings.gain(kind)) * worth > price:
             return True
         self._passed_over[member, kind] += 1
-        known_of = self.winnings[member].trials(kind)
         if self._passed_over[member, kind] < min(_PROBE_EVERY, _PROBE_FIRST * (1 + known_of)):
             return False
         calm = 1 + (_CALM - 1) * min(1.0, known_of / _WELL_KNOWN)
-        if alive * self.winnings[member].at_best(kind) * worth <= price:
+        if alive * winnings.at_best(kind) * worth <= price:
             calm *= _HOPELESS
         if not self._savings.pay(price * calm):
             return False

@@ -220,16 +220,17 @@ def _kind(casts: list[Cast], voted: Voted) -> Hashable:
 
 
 def _settle_accounts(economy: Economy, standing: Standing, known: list[int]) -> None:
-    """What came of asking: what it changed, and what came true behind it without anybody being asked to change that."""
+    """What came of asking: what it changed, and what came true behind it, less what those took who had to be asked for that."""
     judged = [asked for asked in standing.asked if asked.place < len(known)]
     right = [_agreed(asked.after, known[asked.place :]) for asked in judged]
     won = [after - _agreed(asked.before, known[asked.place :]) for asked, after in zip(judged, right, strict=True)]
-    decided = {asked.place for asked, tokens in zip(judged, won, strict=True) if tokens > 0}
+    paid = {asked.place: economy.price_in_tokens(asked.member) for asked, tokens in zip(judged, won, strict=True) if tokens > 0}
     agreed = _agreed([voted.token for _, voted in standing.elected], known)
     for asked, after, tokens in zip(judged, right, won, strict=True):
         economy.winnings[asked.member].learn(asked.kind, tokens)
         if after == len(asked.after):
-            economy.winnings[asked.member].follow(asked.kind, sum(place not in decided for place in range(asked.place + after, agreed)))
+            behind = sum(max(0.0, 1 - paid.get(place, 0.0)) for place in range(asked.place + after, agreed))
+            economy.winnings[asked.member].follow(asked.kind, behind)
 
 
 def _agreed(path: Seq[int], known: Seq[int]) -> int:

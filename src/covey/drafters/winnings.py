@@ -63,8 +63,8 @@ class Winnings:
             self._mistakes = self._mistakes * _KEEP + doubt(kind)
             self._asked_beside = self._asked_beside * _KEEP + 1
 
-    def follow(self, kind: int, tokens: int) -> None:
-        """So many tokens came true behind a guess that was right, for which nobody had to be asked."""
+    def follow(self, kind: int, tokens: float) -> None:
+        """So many tokens came true behind a guess that was right, less what had to be paid for them."""
         self._behind[kind] = self._behind[kind] * _KEEP + tokens
         self._right[kind] = self._right[kind] * _KEEP + 1
 
