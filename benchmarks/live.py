@@ -26,7 +26,7 @@ import itertools
 import json
 import random
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -48,16 +48,19 @@ from covey.types import Round
 LOCAL = ("prompts", "json", "batch", "tasks", "groups")  # settings that a file may be gone on with without
 
 
-class Work(Counter[str]):
+class Work(defaultdict[str, float]):
     """What the rounds of a method come to, but for those that read a prompt."""
+
+    def __init__(self) -> None:
+        super().__init__(float)
 
     def add(self, happened: Round) -> None:
         if happened.tokens and not happened.prefilled:
             self["passes"] += 1
             self["tokens"] += len(happened.tokens)
             self["sent"] += len(happened.drafted)
-            self["drafting"] += happened.step_draft_seconds / happened.step_sequences  # type: ignore[assignment]
-            self["verifying"] += happened.step_verify_seconds / happened.step_sequences  # type: ignore[assignment]
+            self["drafting"] += happened.step_draft_seconds / happened.step_sequences
+            self["verifying"] += happened.step_verify_seconds / happened.step_sequences
 
 
 class Method:
@@ -197,9 +200,10 @@ def controlled(groups: list[dict[str, Any]], label: str) -> float:
 
 
 def worked(groups: list[dict[str, Any]], label: str) -> dict[str, float]:
-    done: Counter[str] = Counter()
+    done = Work()
     for group in groups:
-        done.update(group.get("work", {}).get(label, {}))  # which groups of older files do not have
+        for name, value in group.get("work", {}).get(label, {}).items():  # which groups of older files do not have
+            done[name] += value
     if not done["passes"]:
         return {}
     per_pass = {name: done[name] / done["passes"] for name in ("tokens", "sent")}

@@ -2,11 +2,10 @@
 
 The cheapest member is always asked. A dearer one is asked where the tokens that it is expected to win (`winnings.py`), times the time
 that a token is worth, are more than its time; of what has hardly been tried the best is expected that what was seen allows. What does
-not pay is asked now and then all the same, as far as a hundredth of the time
-goes, so that it returns when it pays again, a fourth of that where it has been tried often, and half of either where it would not pay
-if it were as good as what was seen allows. What is asked for may be a guess or a
-whole draft, as long as it is always the same. Members that are asked at once share what that costs: the first pays for the pass, the
-others for what they add (`fare.py`). Knows nothing of drafters or votes; times come from outside.
+not pay is asked now and then all the same, as far as a hundredth of the time goes, so that it returns when it pays again; a fourth of
+that where it has been tried often, and half of either where it would not pay if it were as good as what was seen allows. What is asked
+for may be a guess or a whole draft, as long as it is always the same. Members that are asked at once share what that costs: the first
+pays for the pass, the others for what they add (`fare.py`). Knows nothing of drafters or votes; times come from outside.
 
     economy.spent(1, seconds=0.002, guesses=1); economy.observe(happened); economy.pays(1, kind_of(0.3), alive=0.8)
 """

@@ -45,7 +45,8 @@ class Winnings:
 
     def at_best(self, kind: int) -> float:
         """The same if it were as good as what was seen allows, by two standard deviations."""
-        seen, mean, most = (self._asked[0], _HOPE, 1.0) if kind == 0 else (self._mistakes, self._beside, doubt(kind))
+        seen, most = (self._asked[0], 1.0) if kind == 0 else (self._mistakes, doubt(kind))
+        mean = (self._won[0] + _HOPE * _HOPE_TRIALS) / (seen + _HOPE_TRIALS) if kind == 0 else self._beside
         likely = min(0.5, max(mean, 1 / (seen + 1)))
         better = 2 * sqrt(likely * (1 - likely) / (seen + 1)) * most
         return self.gain(kind) + better * (1 + self._behind[kind] / self._right[kind])
