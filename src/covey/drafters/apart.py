@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from covey.drafters.economy import Economy
+from covey.drafters.economy import Economy, Prospect
 from covey.drafters.guesser import Growing
 from covey.drafters.ledger import Asked, Cast, Ledger, Voted
 from covey.drafters.member import Member, conditional
@@ -70,15 +70,14 @@ class Apart:
     def _hear(self, number: int, trees: list[_Tree], economy: Economy) -> None:
         """Let one member draft where that pays."""
         member = self.members[number]
-        wanted: list[tuple[_Tree, int, bool]] = []
-        for tree in trees:
-            if not member.drafts_for(tree.draft.sequence):
-                continue
-            kind = kind_of(tree.surest)
-            unread = member.unread(tree.draft.sequence)
-            free = not self.thrifty or not tree.heard
-            if free or economy.pays(number, kind, alive=1.0, unread=unread):
-                wanted.append((tree, kind, free))
+        able = [tree for tree in trees if member.drafts_for(tree.draft.sequence)]
+        unpriced = [tree for tree in able if not self.thrifty or not tree.heard]
+        priced = [tree for tree in able if self.thrifty and tree.heard and economy.considers(number, kind_of(tree.surest), alive=1.0)]
+        prospects = [Prospect(number, kind_of(tree.surest), alive=1.0, unread=member.unread(tree.draft.sequence)) for tree in priced]
+        chosen = economy.chosen(prospects, paid=bool(unpriced))
+        wanted = [(tree, kind_of(tree.surest), True) for tree in unpriced]
+        wanted += [(tree, prospect.kind, False) for tree, prospect, asked in zip(priced, prospects, chosen, strict=True) if asked]
+        for tree in able:
             tree.heard = True
         if not wanted:
             return
@@ -90,7 +89,7 @@ class Apart:
         if unread:
             economy.caught_up({number: unread}, seconds, len(wanted))
         else:
-            economy.spent(number, seconds, len(wanted))
+            economy.spent((number,), seconds, guesses=len(wanted), sequences=len(wanted))
         for tree, _, free in wanted:
             self.ledger.spend(number, tree.draft.sequence, seconds / len(wanted), free=free)
             self.ledger.standings[tree.draft.sequence.id].times[number] += 1

@@ -1,7 +1,8 @@
 """What it costs a member that was not asked for long to read what it has missed, and how many guesses such a reading is good for.
 
 A member reads a text only when it is asked; the first guess in a sequence has a whole prompt to read. That is paid by the guesses which
-follow, so where few follow, each of them is dear. Knows nothing of drafters; times come from outside.
+follow: by as many as usual, and by no fewer than a member has that is asked again and again, for else one that is seldom asked would be
+dear because it is seldom asked, and would stay so. Knows nothing of drafters; times come from outside.
 
     arrears = Arrears(); arrears.read(300, seconds=0.05); arrears.guessed(4); arrears.price(unread=200)
 """
@@ -9,7 +10,7 @@ follow, so where few follow, each of them is dear. Knows nothing of drafters; ti
 from __future__ import annotations
 
 _MEMORY = 32.0  # readings
-_EXPECTED = 8.0  # guesses that a reading is taken to be good for, before any
+_EXPECTED = 8.0  # guesses that a reading is good for where a member is asked regularly
 _PACE = 1 / 4
 _SURPRISE = 2.0  # one reading counts as at most so many times what was expected: a hiccup is no trend
 
@@ -35,4 +36,4 @@ class Arrears:
 
     def price(self, unread: int) -> float:
         """What each of the guesses that follow has to pay for reading so many tokens; the one that reads is one of them."""
-        return (self._per_token or 0.0) * unread * self._readings / (self._readings + self._guesses)
+        return (self._per_token or 0.0) * unread / max(_EXPECTED, 1 + self._guesses / self._readings)

@@ -3,7 +3,7 @@
 Both are learned from what passes took, by a line through them; recent ones weigh more. Until passes of different sizes were seen, all
 guesses are taken to cost the same share, which is the most that one of many can cost. Knows nothing of drafters; times come from outside.
 
-    fare = Fare(); fare.record(guesses=4, sequences=1, seconds=0.003); fare.alone; fare.beside
+    fare = Fare(); fare.record(guesses=4, sequences=1, seconds=0.003); fare.once; fare.beside
 """
 
 from __future__ import annotations
@@ -23,16 +23,17 @@ class Fare:
 
     def _forget(self) -> None:
         self._weight = self._guesses = self._sequences = self._seconds = self._squares = self._products = 0.0
+        self._line: tuple[float, float] | None = None
 
     def record(self, guesses: int, sequences: int, seconds: float) -> None:
         """A pass with so many guesses for so many sequences took so long."""
         self._trials += 1
         if self._weight:
-            usual, by_the_line = self._seconds / self._weight, self._pass + self.beside * guesses
-            if self._trials <= _FIRST and seconds < min(usual, by_the_line) / _SURPRISE:
+            usual = self._seconds / self._weight
+            if self._trials <= _FIRST and seconds < min(usual, self.of(guesses)) / _SURPRISE:
                 self._forget()
-            else:
-                seconds = min(seconds, max(usual, by_the_line) * _SURPRISE)
+            elif seconds > usual * _SURPRISE:
+                seconds = min(seconds, max(usual, self.of(guesses)) * _SURPRISE)
         keep = 1 - 1 / _MEMORY
         self._weight = self._weight * keep + 1
         self._guesses = self._guesses * keep + guesses
@@ -40,21 +41,35 @@ class Fare:
         self._seconds = self._seconds * keep + seconds
         self._squares = self._squares * keep + guesses * guesses
         self._products = self._products * keep + guesses * seconds
+        self._line = None
+
+    @property
+    def once(self) -> float:
+        """What a pass costs, whoever takes part."""
+        return self._through()[0]
 
     @property
     def beside(self) -> float:
         """What one more guess costs in a pass that is made anyway."""
-        guesses, seconds = self._guesses / self._weight, self._seconds / self._weight
-        variance = max(0.0, self._squares / self._weight - guesses * guesses)
-        together = self._products / self._weight - guesses * seconds
-        share, doubt = seconds / guesses, _DOUBT * guesses * guesses
-        return min(share, max(0.0, (together + doubt * share) / (variance + doubt)))
+        return self._through()[1]
 
     @property
     def alone(self) -> float:
         """What a guess costs for which a sequence takes part, with its share of the pass."""
-        return self._pass * self._weight / self._sequences + self.beside
+        return self.once * self._weight / self._sequences + self.beside
 
-    @property
-    def _pass(self) -> float:
-        return self._seconds / self._weight - self.beside * self._guesses / self._weight
+    def of(self, guesses: int) -> float:
+        """What a pass with so many guesses costs."""
+        once, beside = self._through()
+        return once + beside * guesses
+
+    def _through(self) -> tuple[float, float]:
+        """The line: where it begins, and its slope. Asked for more often than it changes."""
+        if self._line is None:
+            guesses, seconds = self._guesses / self._weight, self._seconds / self._weight
+            variance = max(0.0, self._squares / self._weight - guesses * guesses)
+            together = self._products / self._weight - guesses * seconds
+            share, doubt = seconds / guesses, _DOUBT * guesses * guesses
+            beside = min(share, max(0.0, (together + doubt * share) / (variance + doubt)))
+            self._line = max(0.0, seconds - beside * guesses), beside
+        return self._line

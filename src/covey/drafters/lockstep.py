@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from covey.drafters.economy import Economy
+from covey.drafters.economy import Economy, Prospect
 from covey.drafters.elections import Election
 from covey.drafters.guesser import Growing
 from covey.drafters.ledger import Asked, Cast, Ledger, Voted
@@ -106,18 +106,19 @@ class Lockstep:
         seconds = self.clock() - began
         for draft in wanted:
             self.ledger.spend(number, draft.sequence, seconds / len(wanted), free=True)
-        self.ledger.economy(wanted[0].sequence.target).spent(number, seconds, sum(len(own) for _, own in usable))
+        tokens = sum(len(own) for _, own in usable)
+        self.ledger.economy(wanted[0].sequence.target).spent((number,), seconds, guesses=tokens, sequences=tokens)
         return {draft.sequence.id: Whole(draft.sequence, draft.start, len(own), own=own) for draft, own in usable}
 
     def _hear(self, section: Section, numbers: list[int], led: list[dict[int, Growing]], ballots: list[_Ballots], economy: Economy) -> None:
         """Ask a section, whose members have these numbers, about those drafts where they can be heard and where that pays."""
-        questions = [each for ballot in ballots for each in self._questions(numbers, led, ballot, economy)]
+        questions = self._worth_asking([each for ballot in ballots for each in self._questions(numbers, led, ballot, economy)], economy)
         if not questions:
             return
         asked = [(question.number, question.own) for question in questions]
         unread = section.unread(asked)
         usual = not unread and section.usual(asked)
-        passes = sum(self.members[number].passes(own) for number, own in asked)
+        passes = sum(self.members[number].passes(own) for number, own in asked) if unread else 0
         began = self.clock()
         guesses = section.guesses(asked)
         seconds = self.clock() - began
@@ -125,16 +126,16 @@ class Lockstep:
             self.ledger.spend(question.number, question.own.sequence, seconds / len(questions), free=question.free)
         # A member with a text to catch up with costs less next time, which is soon: until one is measured without, it is asked everywhere.
         if usual:
-            section.charge(economy, asked, seconds, passes)
+            economy.spent(section.numbers, seconds, guesses=len(asked), sequences=len({own.sequence.id for _, own in asked}))
         elif unread:
-            economy.caught_up(unread, seconds, len(asked))
+            economy.caught_up(unread, seconds, passes)
         for question, guess in zip(questions, guesses, strict=True):
             self.ledger.standings[question.ballot.draft.sequence.id].times[question.number] += 1
             if guess is not None:
                 self._count(question, Cast(question.number, guess.token, guess.probability, guess.likely))
 
     def _questions(self, numbers: list[int], led: list[dict[int, Growing]], ballot: _Ballots, economy: Economy) -> list[_Question]:
-        """Who of those who are asked at once is asked about one draft."""
+        """Who of those who are asked at once may be worth asking about one draft."""
         kind = kind_of(max((cast.estimate for cast in ballot.casts), default=None))
         questions: list[_Question] = []
         for number in numbers:
@@ -142,11 +143,23 @@ class Lockstep:
             if own is None or len(ballot.draft.tokens) >= own.length:
                 continue
             free = not self.thrifty or not ballot.heard or member.guesser is None
-            unread = 0 if free else member.unread(own.sequence, len(own.tokens))
-            if free or economy.pays(number, kind, ballot.draft.alive, member.passes(own), len(questions), unread):
+            if free or economy.considers(number, kind, ballot.draft.alive):
                 questions.append(_Question(ballot, number, own, kind, free))
             ballot.heard = True
         return questions
+
+    def _worth_asking(self, questions: list[_Question], economy: Economy) -> list[_Question]:
+        """Those of them that cost nothing or pay."""
+        priced = [question for question in questions if not question.free]
+        if not priced:
+            return questions
+        chosen = iter(economy.chosen([self._prospect(question) for question in priced], paid=len(priced) < len(questions)))
+        return [question for question in questions if question.free or next(chosen)]
+
+    def _prospect(self, question: _Question) -> Prospect:
+        member, own = self.members[question.number], question.own
+        unread = member.unread(own.sequence, len(own.tokens))
+        return Prospect(question.number, question.kind, question.ballot.draft.alive, member.passes(own), unread)
 
     def _count(self, question: _Question, cast: Cast) -> None:
         """Elect anew with one more guess, and note what that changed where it had to be worth its time."""

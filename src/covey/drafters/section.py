@@ -1,6 +1,6 @@
 """Who is asked at once in a vote in lockstep: a member by itself, or kin over one stack.
 
-Knows who is asked, what to do when that fails, and how its time is charged; not who is worth asking, nor how a vote is held.
+Knows who is asked, what to do when that fails, and when its time is a measure; not who is worth asking, nor how a vote is held.
 
     for section in sections(members): section.guesses([(section.numbers[0], draft)])
 """
@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import Hashable
 from typing import Protocol
 
-from covey.drafters.economy import Economy
 from covey.drafters.guesser import Growing, Guess, Together
 from covey.drafters.member import Member
 
@@ -41,10 +40,6 @@ class Section(Protocol):
         before."""
         ...
 
-    def charge(self, economy: Economy, asked: list[Asked], seconds: float, passes: int) -> None:
-        """Note that these guesses took so long, in so many passes of a model for one text."""
-        ...
-
 
 class One:
     """A member by itself."""
@@ -60,12 +55,8 @@ class One:
         return _unread({self.numbers[0]: self.member}, asked) if self.member.reads else {}
 
     def usual(self, asked: list[Asked]) -> bool:
-        return True
-
-    def charge(self, economy: Economy, asked: list[Asked], seconds: float, passes: int) -> None:
-        # What a whole draft cost was spent when it was made.
-        if self.member.guesser is not None:
-            economy.spent(self.numbers[0], seconds, passes)
+        """What a whole draft cost was spent when it was made; what follows a draft token by token runs more than once."""
+        return self.member.guesser is not None and all(self.member.passes(own) == 1 for _, own in asked)
 
 
 class Kin:
@@ -100,10 +91,6 @@ class Kin:
     def usual(self, asked: list[Asked]) -> bool:
         """Nor does it where somebody was left out before: what it has to catch up with may take passes of its own."""
         return all(len(own.evidence) == len(own.tokens) for _, own in asked)
-
-    def charge(self, economy: Economy, asked: list[Asked], seconds: float, passes: int) -> None:
-        sequences = len({own.sequence.id for _, own in asked})
-        economy.spent_together(self.numbers, seconds, sequences, len(asked))
 
 
 def _unread(members: dict[int, Member], asked: list[Asked]) -> dict[int, int]:

@@ -36,20 +36,23 @@ class Winnings:
         self._won, self._asked = [0.0] * KINDS, [0.0] * KINDS
         self._won_beside = self._mistakes = self._asked_beside = 0.0
         self._behind, self._right = [0.0] * KINDS, [_HOPE_TRIALS] * KINDS
+        self._gains: dict[tuple[int, float], float] = {}  # asked for more often than they change
 
-    def gain(self, kind: int) -> float:
-        """How many tokens a guess is expected to win where the others are as sure as this, with what follows."""
-        expected, weight = (_HOPE, _HOPE_TRIALS) if kind == 0 else (self._beside * doubt(kind), _ALIKE)
-        won = (self._won[kind] + expected * weight) / (self._asked[kind] + weight)
-        return won * (1 + self._behind[kind] / self._right[kind])
+    def gain(self, kind: int, deviations: float = 0.0) -> float:
+        """How many tokens a guess wins where the others are as sure as this, with what follows: as expected, or if what was seen fell short
+        of that by so many standard deviations."""
+        if (gain := self._gains.get((kind, deviations))) is None:
+            expected, weight = (_HOPE, _HOPE_TRIALS) if kind == 0 else (self._beside * doubt(kind), _ALIKE)
+            won = (self._won[kind] + expected * weight) / (self._asked[kind] + weight) + deviations * self._deviation(kind)
+            gain = self._gains[kind, deviations] = won * (1 + self._behind[kind] / self._right[kind])
+        return gain
 
-    def at_best(self, kind: int) -> float:
-        """The same if it were as good as what was seen allows, by two standard deviations."""
+    def _deviation(self, kind: int) -> float:
+        """The standard deviation of what a guess is expected to win for itself."""
         seen, most = (self._asked[0], 1.0) if kind == 0 else (self._mistakes, doubt(kind))
         mean = (self._won[0] + _HOPE * _HOPE_TRIALS) / (seen + _HOPE_TRIALS) if kind == 0 else self._beside
         likely = min(0.5, max(mean, 1 / (seen + 1)))
-        better = 2 * sqrt(likely * (1 - likely) / (seen + 1)) * most
-        return self.gain(kind) + better * (1 + self._behind[kind] / self._right[kind])
+        return sqrt(likely * (1 - likely) / (seen + 1)) * most
 
     def trials(self, kind: int) -> float:
         """How often something was learned of this lately, or of anything alike."""
@@ -57,6 +60,7 @@ class Winnings:
 
     def learn(self, kind: int, won: int) -> None:
         """How many tokens asking won, for itself: below 0 where a draft became wrong by it."""
+        self._gains.clear()
         self._won[kind] = self._won[kind] * _KEEP + won
         self._asked[kind] = self._asked[kind] * _KEEP + 1
         if kind:
@@ -66,6 +70,7 @@ class Winnings:
 
     def follow(self, kind: int, tokens: float) -> None:
         """So many tokens came true behind a guess that was right, less what had to be paid for them."""
+        self._gains.clear()
         self._behind[kind] = self._behind[kind] * _KEEP + tokens
         self._right[kind] = self._right[kind] * _KEEP + 1
 
