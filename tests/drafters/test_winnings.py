@@ -47,3 +47,14 @@ def test_a_token_wins_what_comes_true_behind_it():
         winnings.follow(3, tokens=1)
     assert winnings.gain(3) == pytest.approx(2 * plain.gain(3), rel=0.05)
     assert winnings.gain(4) == plain.gain(4)
+
+
+def test_the_less_it_was_tried_the_more_it_may_be_better_than_it_was_seen_to_be():
+    winnings = Winnings()
+    spare = [winnings.gain(3, deviations=1) - winnings.gain(3)]
+    for count in (10, 100):
+        for step in range(count):
+            winnings.learn(3, won=int(step % 5 == 0))
+        spare.append(winnings.gain(3, deviations=1) - winnings.gain(3))
+    assert spare[0] > 2 * spare[1] > 4 * spare[2] > 0
+    assert winnings.gain(3, deviations=2) - winnings.gain(3) == pytest.approx(2 * spare[-1])

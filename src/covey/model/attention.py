@@ -233,7 +233,10 @@ def _attention(
         _discovered.append((module, Layer(key.shape[1], key.shape[3], value.shape[3], sliding_window)))
         return query.new_zeros(1, query.shape[2], query.shape[1], value.shape[3]), None
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
-    return torch.ops.covey.attend(query, key, value, module.covey_layer, scale, sliding_window, softcap), None
+    if torch.compiler.is_compiling():
+        return torch.ops.covey.attend(query, key, value, module.covey_layer, scale, sliding_window, softcap), None
+    number: Any = module.covey_number  # what is not compiled need not go by an operator
+    return _layers[number].attend(query, key, value, scale, sliding_window, softcap), None
 
 
 AttentionInterface.register(NAME, _attention)
@@ -286,6 +289,7 @@ class AttentionLayers:
             self._handles.append(number)
             # On the CPU even for a GPU model: the number is read in every pass, without a synchronisation.
             module.register_buffer("covey_layer", torch.tensor(number, device="cpu"), persistent=False)
+            module.covey_number = number  # type: ignore[assignment]
 
     @property
     def elements_per_token(self) -> int:

@@ -12,6 +12,7 @@ run as one, each row with what its own draft adds (`stacked.py`). Knows neither 
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from covey.model.deltas import Basis, read_deltas
 from covey.model.nested import NestedDraft
 from covey.model.runner import Feed, place
 from covey.model.stacked import Seats, stack_deltas
+from covey.model.straight import Straight, layers_alone
 from covey.rows import BLOCK_SIZE, Row, RowPool
 
 
@@ -44,12 +46,12 @@ class ExitRunner:
         self.rows = RowPool(0)
         self.closed = False
         with torch.inference_mode():
-            with linear.Inputs(draft) as inputs:
+            with linear.Inputs(draft) as inputs, Straight(draft.decoder) as straight:
                 self._try()
             if linear.can_pack(self.dtype, self.device):
                 linear.pack_linears(draft, inputs.shared(), rounded=True)
-        depths = [0, *draft.config.exits]
-        self._stages = [_stage(draft.decoder, first, last) for first, last in pairwise(depths)]
+            stage = layers_alone if straight.found else _stage
+        self._stages = [stage(draft.decoder, first, last) for first, last in pairwise([0, *draft.config.exits])]
 
     def _try(self) -> None:
         """Run every part once, over two tokens: which layers attend, and which share their input, is seen by that."""
@@ -104,9 +106,7 @@ class ExitRunner:
                 hidden = self.draft.embed(torch.tensor(ids, device=self.device), hidden)
             assert hidden is not None
             self.layers.begin(placed.current)
-            out = self._stages[stage](inputs_embeds=hidden[None], position_ids=placed.positions[None], use_cache=False)
-        left: Tensor = out.last_hidden_state[0]
-        return left
+            return self._stages[stage](hidden[None], placed.positions[None])[0]
 
     def normed(self, hidden: Tensor) -> Tensor:
         """What a stage left, as an exit reads it, and as it stands for a gift where the target's is not known yet: [M, H] -> [M, H]."""
@@ -158,9 +158,17 @@ def stacked_runner(like: ExitRunner, drafts: list[tuple[Path, Basis | None]]) ->
     return runner, [sizes[0] + runner.rounded_bytes, *sizes[1:]]
 
 
-def _stage(decoder: nn.Module, first: int, last: int) -> Any:
+Stage = Callable[[Tensor, Tensor], Tensor]  # hidden states [1, N, H] and positions [1, N] -> [1, N, H]
+
+
+def _stage(decoder: nn.Module, first: int, last: int) -> Stage:
     """A decoder of layers first + 1 .. last that shares all else: transformers' own code runs whatever layers it holds."""
-    stage: Any = copy.copy(decoder)
-    stage._modules = dict(decoder._modules)
-    stage.layers = nn.ModuleList(list(decoder.layers)[first:last])  # type: ignore[arg-type]
-    return stage
+    part: Any = copy.copy(decoder)
+    part._modules = dict(decoder._modules)
+    part.layers = nn.ModuleList(list(decoder.layers)[first:last])  # type: ignore[arg-type]
+
+    def run(hidden: Tensor, positions: Tensor) -> Tensor:
+        left: Tensor = part(inputs_embeds=hidden, position_ids=positions, use_cache=False).last_hidden_state
+        return left
+
+    return run

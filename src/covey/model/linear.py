@@ -33,9 +33,9 @@ _PACK_FOR_TOKENS = 8
 MOST_ROUNDED_TOKENS = 8
 
 # A packed weight is an opaque tensor, which torch.compile cannot trace. It is therefore known by a number, held in
-# a buffer so that one compiled layer serves all layers of its shape.
-_packed: dict[int | float, Tensor] = {}
-_rounded: dict[int | float, tuple[Tensor, Tensor]] = {}  # of some: int8 [out, in], and what a unit of each row is worth
+# a buffer so that one compiled layer serves all layers of its shape. What is not compiled need not go by an operator.
+_packed: dict[int, Tensor] = {}
+_rounded: dict[int, tuple[Tensor, Tensor]] = {}  # of some: int8 [out, in], and what a unit of each row is worth
 _next_handle = iter(range(1 << 62))
 
 _multiply = torch.ops.mkldnn._linear_pointwise.default  # the overload itself: looking it up costs as much as a small product
@@ -45,7 +45,10 @@ _library.define("linear(Tensor x, Tensor handle, Tensor? bias, int features) -> 
 
 
 def _linear(x: Tensor, handle: Tensor, bias: Tensor | None, features: int) -> Tensor:
-    number = handle.item()
+    return _product(x, int(handle), bias, features)
+
+
+def _product(x: Tensor, number: int, bias: Tensor | None, features: int) -> Tensor:
     if number in _rounded and x.shape[:-1].numel() <= MOST_ROUNDED_TOKENS:
         y = torch._weight_int8pack_mm(x.reshape(-1, x.shape[-1]), *_rounded[number]).view(*x.shape[:-1], features)
         return y if bias is None else y.add_(bias)
@@ -81,7 +84,11 @@ class Product:
     def of(self, x: Tensor) -> Tensor:
         """The product of x; computed once while x is the same tensor."""
         if self.input is not x or self.output is None:
-            self.input, self.output = x, torch.ops.covey.linear(x, self.handle, self.bias, self.features)
+            self.input = x
+            if torch.compiler.is_compiling():
+                self.output = torch.ops.covey.linear(x, self.handle, self.bias, self.features)
+            else:
+                self.output = _product(x, self.number, self.bias, self.features)
         return self.output
 
     def forget(self) -> None:
