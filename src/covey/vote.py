@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 # What is left of a member's weight in a company of members who are for the same, by number; see kinship.Kinship.share.
 Sharing = Callable[[int, Sequence[int]], float]
@@ -24,8 +25,7 @@ def whole(member: int, company: Sequence[int]) -> float:
     return 1.0
 
 
-@dataclass(frozen=True)
-class Ballot:
+class Ballot(NamedTuple):
     """One member's vote. weight: what it counts for; record: the member's hit rate, which decides ties; member: whose vote it is."""
 
     token: int

@@ -62,6 +62,26 @@ def test_a_member_is_asked_where_its_gain_is_worth_its_time():
     assert not pays(books, kind_of(None), passes=8)
 
 
+def test_a_token_that_is_sent_only_because_somebody_was_asked_has_to_be_checked():
+    """A token in four, for a fifth of a token. Where the others are half sure, something is sent anyway."""
+    books = economy(0.002)
+    for step in range(400):
+        for kind in (kind_of(None), kind_of(0.45)):
+            books.winnings[1].learn(kind, int(step % 4 == 0))
+    assert pays(books, kind_of(None)) and pays(books, kind_of(0.45))
+    books.checking = 0.15
+    assert not pays(books, kind_of(None)) and pays(books, kind_of(0.45))
+
+
+def test_what_checking_costs_is_what_a_controller_says():
+    collective = CollectiveDrafter([Says(7), Says(8)])
+    before = collective.economy("a")
+    collective.heed(0.2)
+    assert before.checking == collective.economy("b").checking == 0.2
+    collective.heed(None)
+    assert before.checking == 0
+
+
 class _Knows(Says):
     """Says what follows in a text that it knows, where it knows it."""
 

@@ -150,7 +150,7 @@ class CollectiveDrafter(Drafter):
             self.records.save(self._state)
 
     def heed(self, floor: float | None) -> None:
-        self.ledger.floor = floor
+        self.ledger.heed(floor)
         for member in self.members:
             member.call("heed", None, floor)
 

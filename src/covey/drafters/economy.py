@@ -2,11 +2,12 @@
 
 The cheapest member is always asked. Dearer ones are asked where the tokens that they may win (`winnings.py`), times the time that a
 token is worth, are more than their time. What is asked at once costs a pass, whoever takes part, and something for each guess (`fare.py`):
-it is asked for those who bring more than they add, and where together they bring more than the pass. A member may win what it is expected
-to, and as much more as is easily put down to bad luck: the less it was tried, the more that is. For who is thought to be no good is not
-asked, and would never be found out to be better. What does not pay even so is asked now and then all the same, as far as a hundredth of the
-time goes, so that it returns when it pays again; a fourth of that where it has been tried often, and half of either where it would not pay
-if it were as good as what was seen allows at all. What is asked for may be a guess or a whole draft, as long as it is always the same.
+it is asked for those who bring more than they add, and where together they bring more than the pass. A token that is sent only because
+somebody was asked has to be checked, too, which is not free. A member may win what it is expected to, and as much more as is easily put
+down to bad luck: the less it was tried, the more that is. For who is thought to be no good is not asked, and would never be found out to
+be better. What does not pay even so is asked now and then all the same, as far as a hundredth of the time goes, so that it returns when it
+pays again; a fourth of that where it has been tried often, and half of either where it would not pay if it were as good as what was seen
+allows at all. What is asked for may be a guess or a whole draft, as long as it is always the same.
 Knows nothing of drafters or votes; times come from outside.
 
     economy.spent((1,), seconds=0.002, guesses=1, sequences=1); economy.observe(happened)
@@ -17,12 +18,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from covey.control.probes import Savings
 from covey.drafters.arrears import Arrears
 from covey.drafters.fare import Fare
-from covey.drafters.winnings import Winnings
+from covey.drafters.winnings import Winnings, certainty
 from covey.types import Round
 
 _PROBE_EVERY, _PROBE_FIRST = 48, 6  # the less is known, the sooner
@@ -32,8 +33,7 @@ _HOPELESS = 2.0  # by how much fewer where it would hardly pay at its best
 _MEMORY = 256.0
 
 
-@dataclass(frozen=True)
-class Prospect:
+class Prospect(NamedTuple):
     """A member that may be asked about one draft.
 
     kind: how sure the others are (`winnings.kind_of`); alive: the probability that the draft is right so far; passes: how often its
@@ -48,9 +48,10 @@ class Prospect:
 
 
 class Economy:
-    """The books of one collective with one target."""
+    """The books of one collective with one target. checking: what it costs the target to check a drafted token, in tokens."""
 
-    def __init__(self, members: int) -> None:
+    def __init__(self, members: int, checking: float = 0.0) -> None:
+        self.checking = checking
         self.fares: list[Fare | None] = [None] * members  # one for all who are asked at once
         self.arrears = [Arrears() for _ in range(members)]
         self.winnings = [Winnings() for _ in range(members)]
@@ -124,7 +125,7 @@ class Economy:
         more than a guess costs, or it was passed over often enough to be tried."""
         worth, fare, place = self.token_seconds, self.fares[member], (member, kind)
         self._passed_over[place] += 1
-        if worth is None or fare is None or alive * self.winnings[member].gain(kind, _BAD_LUCK) * worth > fare.beside:
+        if worth is None or fare is None or self._brings(member, kind, alive, _BAD_LUCK) * worth > fare.beside:
             return True
         return self._due(place) and self._savings.seconds >= fare.beside * self._calm(place)
 
@@ -134,7 +135,7 @@ class Economy:
         if not prospects or worth is None or any(self.fares[each.member] is None for each in prospects):
             return [True] * len(prospects)
         once = 0.0 if paid else self._fare(prospects[0].member).once
-        surplus = [self._brings(each, _BAD_LUCK) * worth - self.adds(each) for each in prospects]
+        surplus = [self._brings(each.member, each.kind, each.alive, _BAD_LUCK) * worth - self.adds(each) for each in prospects]
         pays = sum(each for each in surplus if each > 0) > once
         tried = [not (pays and left > 0) and self._tries(each, once, worth) for each, left in zip(prospects, surplus, strict=True)]
         asked = [trial or (left > 0 and (pays or any(tried))) for trial, left in zip(tried, surplus, strict=True)]
@@ -143,13 +144,16 @@ class Economy:
                 self._passed_over[each.member, each.kind] = 0
         return asked
 
-    def _brings(self, prospect: Prospect, deviations: float) -> float:
-        return prospect.alive * self.winnings[prospect.member].gain(prospect.kind, deviations)
+    def _brings(self, member: int, kind: int, alive: float, deviations: float) -> float:
+        """The tokens that asking wins, less what it costs to check the drafted token, where that is not worth being sent without asking."""
+        without = alive * certainty(kind)
+        asked = without + alive * self.winnings[member].gain(kind, deviations)
+        return max(0.0, asked - self.checking) - max(0.0, without - self.checking)
 
     def _tries(self, prospect: Prospect, once: float, worth: float) -> bool:
         """Whether to ask one that does not pay."""
         place, price = (prospect.member, prospect.kind), once + self.adds(prospect)
-        hopeless = self._brings(prospect, _AT_BEST) * worth <= price
+        hopeless = self._brings(prospect.member, prospect.kind, prospect.alive, _AT_BEST) * worth <= price
         return self._due(place) and self._savings.pay(price * self._calm(place) * (_HOPELESS if hopeless else 1.0))
 
     def _due(self, place: tuple[int, int]) -> bool:

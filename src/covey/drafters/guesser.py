@@ -12,13 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from covey.types import Draft, Drafter, Sequence, prefix_id_after
 
 
-@dataclass(frozen=True)
-class Guess:
+class Guess(NamedTuple):
     """A token, the estimated probability that it is right if all before it are, and what the estimate rests on (the guesser's own).
 
     likely: the likeliest tokens with the probabilities that the guesser gives them, of all that the request's sampling leaves; told

@@ -12,6 +12,7 @@ from collections import Counter, defaultdict
 from collections.abc import Hashable
 from collections.abc import Sequence as Seq
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from covey.drafters.economy import Economy
 from covey.drafters.guesser import Growing
@@ -25,8 +26,7 @@ from covey.weights import HitRates, Policy, Weights
 _CLASSES = 12  # of estimates, for how often elected tokens come true
 
 
-@dataclass(frozen=True)
-class Cast:
+class Cast(NamedTuple):
     """A member's guess at one position, its estimate that it is right, and which tokens it finds how likely, where it says so."""
 
     member: int
@@ -35,8 +35,7 @@ class Cast:
     likely: tuple[tuple[int, float], ...] = ()
 
 
-@dataclass(frozen=True)
-class Voted:
+class Voted(NamedTuple):
     """The token that a vote chose, whose guess it was, and how sure the vote is of it."""
 
     token: int
@@ -90,6 +89,12 @@ class Standing:
         self.spent.clear()
         self.ventured.clear()
 
+    def spend(self, member: int, seconds: float, *, free: bool) -> None:
+        """A member took so long over the draft. free: without regard to what that costs."""
+        self.spent[member] += seconds
+        if not free:
+            self.ventured[member] += seconds
+
     def contribution(self, member: int, name: str) -> Contribution:
         rate = self.rates.of(member)
         weight = self.weights.of(member, rate)
@@ -118,10 +123,16 @@ class Ledger:
     def end(self, sequence: Sequence) -> None:
         self.standings.pop(sequence.id, None)
 
+    def heed(self, floor: float | None) -> None:
+        """A controller's limit: what it costs the target to check a token, in tokens."""
+        self.floor = floor
+        for economy in self._economies.values():
+            economy.checking = floor or 0.0
+
     def economy(self, target: str) -> Economy:
         """What members cost and bring with a target."""
         if target not in self._economies:
-            self._economies[target] = Economy(len(self.names))
+            self._economies[target] = Economy(len(self.names), self.floor or 0.0)
         return self._economies[target]
 
     def kinship(self, target: str) -> Kinship:
@@ -166,11 +177,8 @@ class Ledger:
         return draft.draft(source, votes=tuple(standing.votes[draft.supposed :]), members=members)
 
     def spend(self, member: int, sequence: Sequence, seconds: float, *, free: bool) -> None:
-        """A member took so long over a sequence's draft. free: without regard to what that costs."""
-        standing = self.standings[sequence.id]
-        standing.spent[member] += seconds
-        if not free:
-            standing.ventured[member] += seconds
+        """A member took so long over a sequence's draft; see Standing."""
+        self.standings[sequence.id].spend(member, seconds, free=free)
 
     def advance(self, sequence: Sequence) -> None:
         """The text has grown: a draft that was written on beyond what was sent, and that the text follows so far, stays open."""
@@ -200,7 +208,8 @@ class Ledger:
                 standing.weights.record(cast.member, cast.token == token, cast.estimate)
                 standing.rates.record(cast.member, cast.token == token)
                 self.records.record(sequence.target, sequence.kind, cast.member, cast.token == token)
-            kinship.record([(cast.member, cast.token) for cast in casts], token)
+            if len(casts) > 1:
+                kinship.record([(cast.member, cast.token) for cast in casts], token)
             corrections.record(kind, voted.sure, voted.token == token)
         _settle_accounts(economy, standing, known)
 

@@ -10,6 +10,7 @@ a corpus, where the target says what it often says. It knows nothing of models.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from covey.drafters.automaton import SuffixAutomaton
 from covey.drafters.corpus import Corpus
@@ -20,8 +21,7 @@ from covey.errors import UnsupportedError
 from covey.types import Host, Sequence
 
 
-@dataclass(frozen=True)
-class _Scored:
+class _Scored(NamedTuple):
     """A forecast, whose it is, where it is scored, and its estimated probability."""
 
     token: int

@@ -13,7 +13,7 @@ from math import sqrt
 
 KINDS = 11  # of how sure the others are: nothing said, then tenths
 _HOPE, _HOPE_TRIALS = 0.3, 4.0  # what an untried member is taken to win by itself, and how many trials that weighs
-_HOPE_BESIDE, _MISTAKES = 0.1, 4.0  # what it is taken to win of the others' mistakes, and how many mistakes that weighs
+_HOPE_BESIDE, _MISTAKES = 0.2, 16.0  # what it is taken to win of the others' mistakes, and how many mistakes that weighs
 _ALIKE = 8.0  # trials that what is known of all degrees of certainty weighs against those of one
 _MEMORY = 256.0
 _KEEP = 1 - 1 / _MEMORY
@@ -24,9 +24,14 @@ def kind_of(surest: float | None) -> int:
     return 0 if surest is None else 1 + min(KINDS - 2, int(surest * (KINDS - 1)))
 
 
+def certainty(kind: int) -> float:
+    """How probable it is that the others are right, by their own word."""
+    return (kind - 0.5) / (KINDS - 1) if kind else 0.0
+
+
 def doubt(kind: int) -> float:
-    """How probable it is that the others are wrong, by their own word."""
-    return 1 - (kind - 0.5) / (KINDS - 1)
+    """How probable it is that they are wrong."""
+    return 1 - certainty(kind)
 
 
 class Winnings:

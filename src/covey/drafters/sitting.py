@@ -1,0 +1,186 @@
+"""One sitting of a vote in lockstep: who is asked about which draft, and when.
+
+The next token of a draft is voted on in turns, the cheapest members first. The cheapest always guesses, dearer ones where that pays
+(`economy.py`); kin are asked at once (`section.py`). Where nobody dearer is worth asking, the token is written and the next one begins.
+Where somebody may be, the draft waits until all others wait or are done, so that as many as can share a pass: if passes of the cheaper
+ones cost next to nothing beside it. Else all drafts keep step.
+
+    Sitting(members, turns, led, ledger, economy, Plurality(), thrifty=True, clock=time.perf_counter).hold(drafts)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from covey.drafters.economy import Economy, Prospect
+from covey.drafters.elections import Election
+from covey.drafters.guesser import Growing
+from covey.drafters.ledger import Asked, Cast, Ledger, Standing, Voted
+from covey.drafters.member import Member
+from covey.drafters.section import Section
+from covey.drafters.winnings import kind_of
+
+_NEXT_TO_NOTHING = 1 / 32  # of a pass: a draft that goes ahead makes the cheap ones run several times more
+
+
+@dataclass(frozen=True)
+class Turn:
+    """Those who are asked at once, and in which order."""
+
+    section: Section
+    numbers: list[int]
+
+
+@dataclass
+class _Ballots:
+    """The vote on the next token of one draft while it is held. questions: what is to be asked in the turn that it waits for."""
+
+    draft: Growing
+    casts: list[Cast] = field(default_factory=list)
+    voted: Voted | None = None
+    heard: bool = False
+    questions: list[_Question] = field(default_factory=list)
+
+
+class _Question(NamedTuple):
+    """To a member by its number: what comes next in its own copy of a draft, of which somebody was as sure as this kind. free: asked
+    without regard to what that costs."""
+
+    ballot: _Ballots
+    number: int
+    own: Growing
+    kind: int
+    free: bool
+
+
+class Sitting:
+    """See above. led: for each member, its own copies of the drafts that it takes part in, by sequence; written on by the vote."""
+
+    def __init__(
+        self,
+        members: list[Member],
+        turns: list[Turn],
+        led: list[dict[int, Growing]],
+        ledger: Ledger,
+        economy: Economy,
+        election: Election,
+        thrifty: bool,
+        clock: Callable[[], float],
+    ) -> None:
+        self.members, self.turns, self.led, self.ledger, self.economy = members, turns, led, ledger, economy
+        self.election, self.thrifty, self.clock = election, thrifty, clock
+        self._waiting: list[list[_Ballots]] = [[] for _ in turns]
+
+    def hold(self, drafts: list[Growing]) -> None:
+        """Vote until all are done."""
+        for draft in drafts:
+            self._begin(draft)
+        while any(self._waiting):
+            at = self._due()
+            ballots, self._waiting[at] = self._waiting[at], []
+            self._hear(self.turns[at], ballots)
+            for ballot in ballots:
+                self._pass_on(ballot, at + 1)
+        for draft in drafts:
+            for copies in self.led:
+                if (own := copies.get(draft.sequence.id)) is not None:
+                    own.tokens[:] = draft.tokens
+
+    def _begin(self, draft: Growing) -> None:
+        if not draft.done:
+            self._pass_on(_Ballots(draft), 0)
+
+    def _pass_on(self, ballot: _Ballots, at: int) -> None:
+        """To the next turn, from this one on, in which somebody may be worth asking; to the next token where that is none."""
+        for turn in range(at, len(self.turns)):
+            ballot.questions = self._questions(self.turns[turn].numbers, ballot)
+            if ballot.questions:
+                self._waiting[turn].append(ballot)
+                return
+        if ballot.voted is None:
+            ballot.draft.end()
+        else:
+            self.ledger.write(ballot.draft, ballot.casts, ballot.voted)
+            self._begin(ballot.draft)
+
+    def _due(self) -> int:
+        """The turn that is held next: the dearest that is waited for, or one that costs next to nothing beside it."""
+        waited = [turn for turn in range(len(self.turns)) if self._waiting[turn]]
+        due = waited.pop()
+        for turn in reversed(waited):
+            if self._pass(turn) <= self._pass(due) * _NEXT_TO_NOTHING:
+                due = turn
+        return due
+
+    def _pass(self, turn: int) -> float:
+        """The seconds of a pass for one draft; 0, which nothing is next to nothing beside, where that is not known."""
+        fare = self.economy.fares[self.turns[turn].numbers[0]]
+        return 0.0 if fare is None else fare.of(1)
+
+    def _hear(self, turn: Turn, ballots: list[_Ballots]) -> None:
+        """Ask those whose turn it is about these drafts where that pays."""
+        questions = self._worth_asking([question for ballot in ballots for question in ballot.questions])
+        if not questions:
+            return
+        asked = [(question.number, question.own) for question in questions]
+        unread = turn.section.unread(asked)
+        usual = not unread and turn.section.usual(asked)
+        passes = sum(self.members[number].passes(own) for number, own in asked) if unread else 0
+        began = self.clock()
+        guesses = turn.section.guesses(asked)
+        seconds = self.clock() - began
+        # A member with a text to catch up with costs less next time, which is soon: until one is measured without, it is asked everywhere.
+        if usual:
+            self.economy.spent(turn.numbers, seconds, guesses=len(asked), sequences=len({own.sequence.id for _, own in asked}))
+        elif unread:
+            self.economy.caught_up(unread, seconds, passes)
+        share = seconds / len(questions)
+        for question, guess in zip(questions, guesses, strict=True):
+            standing = self.ledger.standings[question.own.sequence.id]
+            standing.spend(question.number, share, free=question.free)
+            standing.times[question.number] += 1
+            if guess is not None:
+                self._count(question, Cast(question.number, guess.token, guess.probability, guess.likely), standing)
+
+    def _questions(self, numbers: list[int], ballot: _Ballots) -> list[_Question]:
+        """Who of those who are asked at once may be worth asking about one draft."""
+        draft, casts = ballot.draft, ballot.casts
+        kind = kind_of(max([cast.estimate for cast in casts]) if casts else None)
+        name, written, alive = draft.sequence.id, len(draft.tokens), draft.alive
+        questions: list[_Question] = []
+        for number in numbers:
+            own = self.led[number].get(name)
+            if own is None or written >= own.length:
+                continue
+            free = not self.thrifty or not ballot.heard or self.members[number].guesser is None
+            ballot.heard = True
+            if free or self.economy.considers(number, kind, alive):
+                own.tokens[:] = draft.tokens
+                questions.append(_Question(ballot, number, own, kind, free))
+        return questions
+
+    def _worth_asking(self, questions: list[_Question]) -> list[_Question]:
+        """Those of them that cost nothing or pay."""
+        priced = [question for question in questions if not question.free]
+        if not priced:
+            return questions
+        chosen = iter(self.economy.chosen([self._prospect(question) for question in priced], paid=len(priced) < len(questions)))
+        return [question for question in questions if question.free or next(chosen)]
+
+    def _prospect(self, question: _Question) -> Prospect:
+        member, own = self.members[question.number], question.own
+        unread = member.unread(own.sequence, len(own.tokens))
+        return Prospect(question.number, question.kind, question.ballot.draft.alive, member.passes(own), unread)
+
+    def _count(self, question: _Question, cast: Cast, standing: Standing) -> None:
+        """Elect anew with one more guess, and note what that changed where it had to be worth its time."""
+        ballot = question.ballot
+        before = ballot.voted
+        ballot.casts.append(cast)
+        ballot.casts.sort(key=lambda cast: cast.member)  # of equals the first member decides, whoever was asked first
+        ballot.voted = self.election.elect(ballot.draft, ballot.casts, standing)
+        if not question.free:
+            place = len(ballot.draft.tokens)
+            standing.asked.append(Asked(cast.member, question.kind, place, (before.token,) if before else (), (ballot.voted.token,)))
