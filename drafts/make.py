@@ -25,6 +25,8 @@ VARIANTS: dict[str, list[str]] = {
     "soft": ["--layers", "4", "--exits", "2,4", "--loss", "soft"],
     "first-exit": ["--layers", "2", "--exits", "2"],
     "last-exit": ["--layers", "4", "--exits", "4"],
+    "small-head": ["--layers", "4", "--exits", "2,4", "--head-size", "4096"],
+    "large-head": ["--layers", "4", "--exits", "2,4", "--head-size", "16384"],
     "full-head": ["--layers", "4", "--exits", "2,4", "--head-size", "0"],
 }
 

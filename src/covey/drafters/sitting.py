@@ -110,14 +110,14 @@ class Sitting:
         waited = [turn for turn in range(len(self.turns)) if self._waiting[turn]]
         due = waited.pop()
         for turn in reversed(waited):
-            if self._pass(turn) <= self._pass(due) * _NEXT_TO_NOTHING:
+            if self._next_to_nothing(turn, due):
                 due = turn
         return due
 
-    def _pass(self, turn: int) -> float:
-        """The seconds of a pass for one draft; 0, which nothing is next to nothing beside, where that is not known."""
-        fare = self.economy.fares[self.turns[turn].numbers[0]]
-        return 0.0 if fare is None else fare.of(1)
+    def _next_to_nothing(self, turn: int, dearer: int) -> bool:
+        """Whether a pass of one turn for one draft costs next to nothing beside a pass of another, as far as is known."""
+        mine, theirs = (self.economy.fares[self.turns[each].numbers[0]] for each in (turn, dearer))
+        return mine is not None and theirs is not None and mine.of(1) <= theirs.of(1) * _NEXT_TO_NOTHING
 
     def _hear(self, turn: Turn, ballots: list[_Ballots]) -> None:
         """Ask those whose turn it is about these drafts where that pays."""
