@@ -8,6 +8,9 @@ uniform, and by memorylessness every other id arrives at E plus a fresh Exp(1); 
 standard Gumbel variables. A block's best noise is thus known from one hash, which bounds what its tokens can reach:
 `choose` evaluates a few blocks instead of the whole vocabulary and still returns the exact argmax.
 
+The noise of some tokens is computed by numpy, whose operations on a few numbers take a third of the time of torch's; scores of a whole
+vocabulary stay on their device.
+
     token = choose(log_p[None], [seed], [position])[0]
 """
 
@@ -15,8 +18,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence as Seq
+from typing import Any, TypeVar
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 BLOCK = 64
@@ -42,12 +48,15 @@ def _mix(value: int) -> int:
     return value ^ (value >> 31)
 
 
-def _shift(x: Tensor, bits: int) -> Tensor:
-    """Logical right shift; torch's own is arithmetic."""
+Numbers = TypeVar("Numbers", NDArray[Any], Tensor)  # int64 or float64; what is done to them is written once, for both kinds
+
+
+def _shift(x: Numbers, bits: int) -> Numbers:
+    """Logical right shift; that of signed integers is arithmetic."""
     return (x >> bits) & ((1 << (64 - bits)) - 1)
 
 
-def _hash(keys: Tensor, ids: Tensor) -> Tensor:
+def _hash(keys: Numbers, ids: Numbers) -> Numbers:
     """The ids-th outputs of SplitMix64 generators seeded with keys: int64 [...], bit-equal on every device."""
     x = keys + (ids + 1) * _signed(_GOLDEN)
     x = (x ^ _shift(x, 30)) * _signed(_MIX_1)
@@ -55,9 +64,12 @@ def _hash(keys: Tensor, ids: Tensor) -> Tensor:
     return x ^ _shift(x, 31)
 
 
-def _exponential(bits: Tensor) -> Tensor:
+def _exponential(bits: Numbers) -> Numbers:
     """Exp(1) in float64 from 64 random bits. The uniform is odd / 2**53: never 0, never 1, exactly representable."""
-    return -torch.log((_shift(bits, 11) | 1).double() * 2.0**-53)
+    odd = _shift(bits, 11) | 1
+    if isinstance(odd, Tensor):
+        return -torch.log(odd.double() * 2.0**-53)
+    return -np.log(odd * 2.0**-53)
 
 
 def sequence_seed(seed: int, prompt: Seq[int], index: int) -> int:
@@ -68,30 +80,24 @@ def sequence_seed(seed: int, prompt: Seq[int], index: int) -> int:
     return int.from_bytes(digest.digest(), "little")
 
 
-def _keys(seeds: Seq[int], positions: Seq[int], stream: int, device: torch.device) -> Tensor:
-    keys = [_signed(_mix(_mix(seed ^ stream) + position * _GOLDEN)) for seed, position in zip(seeds, positions, strict=True)]
-    return torch.tensor(keys, dtype=torch.int64, device=device)
+def _keys(seeds: Seq[int], positions: Seq[int], stream: int) -> list[int]:
+    return [_signed(_mix(_mix(seed ^ stream) + position * _GOLDEN)) for seed, position in zip(seeds, positions, strict=True)]
 
 
-def _arrivals(token_keys: Tensor, block_keys: Tensor, ids: Tensor) -> Tensor:
-    """Arrival times in the race of token ids: keys broadcast against ids, float64."""
+def gumbel(seed: int, position: int, ids: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Standard Gumbel noise of token ids [...] at one position of one sequence."""
+    return gumbels([seed], [position], ids.reshape(1, -1)).reshape(ids.shape)
+
+
+def gumbels(seeds: Seq[int], positions: Seq[int], ids: NDArray[np.int64]) -> NDArray[np.float64]:
+    """The same for many positions at once: ids [N, M], a row for each seed and position -> [N, M]."""
+    token_keys, block_keys = (np.array(_keys(seeds, positions, stream))[:, None] for stream in (_TOKENS, _BLOCKS))
     blocks = ids // BLOCK
     block_bits = _hash(block_keys, blocks)
     first = _exponential(block_bits) / BLOCK
     winner = blocks * BLOCK + (block_bits & (BLOCK - 1))  # low bits: the uniform above uses the high ones
-    return torch.where(ids == winner, first, first + _exponential(_hash(token_keys, ids)))
-
-
-def gumbel(seed: int, position: int, ids: Tensor) -> Tensor:
-    """Standard Gumbel noise of token ids [...] at one position of one sequence: float64 [...]."""
-    return gumbels([seed], [position], ids.view(1, -1)).view(ids.shape)
-
-
-def gumbels(seeds: Seq[int], positions: Seq[int], ids: Tensor) -> Tensor:
-    """The same for many positions at once: ids [N, M], a row for each seed and position -> float64 [N, M]."""
-    token_keys = _keys(seeds, positions, _TOKENS, ids.device)[:, None]
-    block_keys = _keys(seeds, positions, _BLOCKS, ids.device)[:, None]
-    return -torch.log(_arrivals(token_keys, block_keys, ids))
+    arrivals = np.where(ids == winner, first, first + _exponential(_hash(token_keys, ids)))
+    return -np.log(arrivals)
 
 
 def choose(scores: Tensor, seeds: Seq[int], positions: Seq[int]) -> list[int]:
@@ -105,8 +111,8 @@ def choose(scores: Tensor, seeds: Seq[int], positions: Seq[int]) -> list[int]:
         scores = torch.nn.functional.pad(scores, (0, BLOCK - vocab % BLOCK), value=float("-inf"))
     blocks = scores.reshape(-1, BLOCK)  # [N * B, 64]: from here on blocks of all rows are numbered through
     per_row, device = len(blocks) // count, scores.device
-    token_keys = _keys(seeds, positions, _TOKENS, device)
-    block_bits = _hash(_keys(seeds, positions, _BLOCKS, device)[:, None], torch.arange(per_row, device=device)).view(-1)
+    token_keys, block_keys = (torch.tensor(_keys(seeds, positions, stream), device=device) for stream in (_TOKENS, _BLOCKS))
+    block_bits = _hash(block_keys[:, None], torch.arange(per_row, device=device)).view(-1)
     first = _exponential(block_bits) / BLOCK  # when each block's winner arrives
     bound = (blocks.amax(-1).double() - torch.log(first)).view(count, per_row)
     lanes = torch.arange(BLOCK, device=device)

@@ -234,11 +234,15 @@ class SamplingParams:
                     _refuse(name, token, f"made of token ids below the vocabulary size {vocab_size}")
 
     @property
-    def plain_greedy(self) -> bool:
-        """True when the chosen token is simply the argmax of the logits at every position."""
+    def by_score(self) -> bool:
+        """True when what is done to a token depends on its score alone, and not on which one it is."""
         return (
-            self.temperature == 0
-            and self.repetition_penalty == 1
+            self.repetition_penalty == 1
             and not (self.presence_penalty or self.frequency_penalty or self.logit_bias or self.min_tokens)
             and self.grammar is None
         )
+
+    @property
+    def plain_greedy(self) -> bool:
+        """True when the chosen token is simply the argmax of the logits at every position."""
+        return self.temperature == 0 and self.by_score

@@ -8,7 +8,7 @@ from __future__ import annotations
 from math import log
 from typing import Protocol
 
-import torch
+import numpy as np
 
 from covey import noise
 from covey.drafters.guesser import Growing
@@ -68,6 +68,6 @@ def _chosen(draft: Growing, mixed: dict[int, float]) -> int:
     tokens = [token for token, probability in mixed.items() if probability > 0] or list(mixed)
     if draft.sequence.params.temperature == 0 or len(tokens) == 1:
         return max(tokens, key=lambda token: mixed[token])
-    drawn = noise.gumbel(draft.sequence.seed, draft.start + len(draft.tokens), torch.tensor(tokens)).tolist()
+    drawn = noise.gumbel(draft.sequence.seed, draft.start + len(draft.tokens), np.array(tokens)).tolist()
     values = {token: log(max(mixed[token], 1e-30)) + value for token, value in zip(tokens, drawn, strict=True)}
     return max(tokens, key=lambda token: values[token])

@@ -106,12 +106,13 @@ class Stack:
     def _chosen(self, normed: Tensor, parts: list[Part]) -> list[Choice]:
         """What an exit says to hidden states, [parts, H].
 
-        Where nothing is asked for but the likeliest tokens it is enough to look at those that the draft knows, which are few.
+        Where tokens are treated by their scores alone it is enough to look at those that the draft knows, which are few.
         """
         seats, first = [part.drafter.seat for part in parts], parts[0]
         positions = [Position(part.draft.sequence, tuple(part.draft.tokens)) for part in parts]
-        if all(part.draft.sequence.params.plain_greedy for part in parts):
-            found = weigh_choices(self.runner.known_logits(normed, seats), positions, first.drafter.tells_likely)
+        if all(part.draft.sequence.params.by_score for part in parts):
+            known = self.runner.known_logits(normed, seats)
+            found = weigh_choices(known, positions, first.drafter.tells_likely, self.runner.known)
             return [choice.named(self.runner.tokens) for choice in found]
         logits = first.drafter.fit(self.runner.logits(normed, seats), first.draft.sequence)
         return weigh_choices(logits, positions, first.drafter.tells_likely)

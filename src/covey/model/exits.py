@@ -42,7 +42,7 @@ class ExitRunner:
         embedding = draft.decoder.embed_tokens.weight
         self.device, self.dtype, self.hidden_size = embedding.device, embedding.dtype, draft.head.in_features
         self.seats = seats or Seats(1)
-        self.vocab_size, self.tokens = draft.config.vocab_size, draft.tokens.tolist()
+        self.vocab_size, self.known, self.tokens = draft.config.vocab_size, draft.tokens, draft.tokens.tolist()
         self.rows = RowPool(0)
         self.closed = False
         with torch.inference_mode():
@@ -119,7 +119,7 @@ class ExitRunner:
         with torch.inference_mode():
             known = self.known_logits(normed, seats)
             every = known.new_full((len(normed), self.vocab_size), float("-inf"))
-            return every.index_copy_(1, self.draft.tokens, known)
+            return every.index_copy_(1, self.known, known)
 
     def known_logits(self, normed: Tensor, seats: list[int] | None = None) -> Tensor:
         """What an exit says of the tokens that the draft knows, in the order of `tokens`: [M, H] -> [M, known].

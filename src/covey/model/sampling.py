@@ -9,8 +9,6 @@ caches, batches or acceptance.
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterable
 from collections.abc import Sequence as Seq
 from dataclasses import dataclass, replace
 
@@ -24,6 +22,7 @@ from covey.types import Sequence, TokenLogprob
 
 _NEVER = float("-inf")
 _TOP_P_FIRST_TRY = 512
+_SHORTLIST, _MISSED = 128, 1 / 32
 _RIVALS = 16
 
 
@@ -59,28 +58,37 @@ class Choice:
         return replace(self, token=ids[self.token], likely=tuple((ids[token], probability) for token, probability in self.likely))
 
 
-def weigh_choices(logits: Tensor, positions: list[Position], likely: bool = False) -> list[Choice]:
+def weigh_choices(logits: Tensor, positions: list[Position], likely: bool = False, ids: Tensor | None = None) -> list[Choice]:
     """As choose_tokens, with what tells how sure the choices are: logits [N, V], N positions -> N choices.
 
-    Rivals are looked for among the 16 likeliest tokens, and those are told where `likely` asks for them.
+    Rivals are looked for among the 16 likeliest tokens, and those are told where `likely` asks for them. ids: which tokens the
+    columns are of, [V], ascending, where they are some of a vocabulary; choices then name columns. For requests that treat tokens by
+    their scores alone.
     """
     if not likely and all(p.sequence.params.plain_greedy for p in positions):
         return _weigh_likeliest(logits)
     scores = _processed(logits, positions)
-    tokens = _choose(scores, positions)
-    chosen = torch.tensor(tokens, device=scores.device)[:, None]  # [N, 1]
     scores = scores.to(torch.promote_types(scores.dtype, torch.float32))
-    total = scores.logsumexp(-1, keepdim=True)
-    log_q = scores.gather(1, chosen) - total
-    best = scores.topk(min(_RIVALS, scores.shape[1]))
-    ids = torch.cat([chosen, best.indices], 1)  # [N, 1 + rivals]
-    values = torch.cat([scores.gather(1, chosen), best.values.masked_fill(best.indices == chosen, _NEVER)], 1).double()
+    total, best = scores.logsumexp(-1, keepdim=True), scores.topk(min(_SHORTLIST, scores.shape[1]))
+    shares = (best.values - total).exp()
     noisy = [i for i, p in enumerate(positions) if p.sequence.params.temperature > 0]
+    exactly = [i for i, listed in enumerate(shares.sum(-1).tolist()) if listed < 1 - _MISSED or i not in noisy]
+    first = best.indices[:, :1].clone()
+    if exactly:
+        first[exactly, 0] = torch.tensor(_choose(scores[exactly], [positions[i] for i in exactly], ids), device=scores.device)
+    places = torch.cat([first, best.indices], 1)  # [N, 1 + listed]
+    columns, values = places.numpy(force=True), (scores.gather(1, places) - total).double().numpy(force=True)
+    log_q = values.copy()
     if noisy:
-        values[noisy] += noise.gumbels([positions[i].sequence.seed for i in noisy], [positions[i].index for i in noisy], ids[noisy])
-    margins: list[float] = (values[:, 0] - values[:, 1:].amax(1)).tolist()
-    told: Iterable[tuple[tuple[int, float], ...]] = _told(best.indices, (best.values - total).exp()) if likely else itertools.repeat(())
-    return [Choice(token, q, m, t) for token, q, m, t in zip(tokens, log_q[:, 0].exp().tolist(), margins, told, strict=False)]
+        named = columns[noisy] if ids is None else ids.numpy(force=True)[columns[noisy]]
+        values[noisy] += noise.gumbels([positions[i].sequence.seed for i in noisy], [positions[i].index for i in noisy], named)
+    rows, winners = np.arange(len(positions)), values.argmax(1)
+    winners[exactly] = 0
+    chosen = columns[rows, winners]
+    rivals = np.where(columns[:, 1 : 1 + _RIVALS] == chosen[:, None], _NEVER, values[:, 1 : 1 + _RIVALS]).max(1)
+    margins, probabilities = values[rows, winners] - rivals, np.exp(log_q[rows, winners])
+    told = _told(best.indices[:, :_RIVALS], shares[:, :_RIVALS]) if likely else [()] * len(positions)
+    return [Choice(*each) for each in zip(chosen.tolist(), probabilities.tolist(), margins.tolist(), told, strict=True)]
 
 
 def _weigh_likeliest(logits: Tensor) -> list[Choice]:
@@ -105,18 +113,35 @@ def _processed(logits: Tensor, positions: list[Position]) -> Tensor:
     """log p up to a constant at each position: [N, V]; the logits themselves where nothing is asked for but the likeliest token."""
     if all(p.sequence.params.plain_greedy for p in positions):
         return logits
-    return torch.stack([process(row, p) for row, p in zip(logits, positions, strict=True)])
+    scores = logits.to(torch.promote_types(logits.dtype, torch.float32), copy=True)
+    for row, position in zip(scores, positions, strict=True):
+        _process(row, position)
+    return scores
 
 
-def _choose(scores: Tensor, positions: list[Position]) -> list[int]:
-    chosen: list[int] = scores.argmax(-1).tolist()
+def _choose(scores: Tensor, positions: list[Position], ids: Tensor | None = None) -> list[int]:
+    """The column of each position's choice."""
     noisy = [i for i, p in enumerate(positions) if p.sequence.params.temperature > 0]
-    if noisy:
-        seeds = [positions[i].sequence.seed for i in noisy]
-        sampled = noise.choose(scores[noisy], seeds, [positions[i].index for i in noisy])
-        for i, token in zip(noisy, sampled, strict=True):
-            chosen[i] = token
+    if not noisy:
+        return [*scores.argmax(-1).tolist()]
+    seeds, places = [positions[i].sequence.seed for i in noisy], [positions[i].index for i in noisy]
+    everywhere = len(noisy) == len(positions)
+    drawn = noise.choose(_spread(scores if everywhere else scores[noisy], ids), seeds, places)
+    if ids is not None:
+        drawn = torch.searchsorted(ids, torch.tensor(drawn, device=ids.device)).tolist()
+    if everywhere:
+        return drawn
+    chosen: list[int] = scores.argmax(-1).tolist()
+    for i, token in zip(noisy, drawn, strict=True):
+        chosen[i] = token
     return chosen
+
+
+def _spread(scores: Tensor, ids: Tensor | None) -> Tensor:
+    """Scores of some tokens, where the vocabulary has them: up to the last of them."""
+    if ids is None:
+        return scores
+    return scores.new_full((len(scores), int(ids[-1]) + 1), _NEVER).index_copy_(1, ids, scores)
 
 
 def process(logits: Tensor, position: Position) -> Tensor:
@@ -125,8 +150,14 @@ def process(logits: Tensor, position: Position) -> Tensor:
     The order is that of SamplingParams. Ties at the border of top_k and top_p are all kept, so that the result
     does not depend on how a sort breaks them.
     """
-    params = position.sequence.params
     scores = logits.to(torch.promote_types(logits.dtype, torch.float32), copy=True)
+    _process(scores, position)
+    return scores
+
+
+def _process(scores: Tensor, position: Position) -> None:
+    """The same, in place."""
+    params = position.sequence.params
     _penalise(scores, position)
     for token, bias in params.logit_bias.items():
         scores[token] += bias
@@ -136,7 +167,6 @@ def process(logits: Tensor, position: Position) -> Tensor:
     if params.temperature > 0:
         scores /= params.temperature
         _truncate(scores, params)
-    return scores
 
 
 def _penalise(scores: Tensor, position: Position) -> None:
