@@ -52,10 +52,14 @@ class Gifts:
         return same
 
     def drop(self, position: int) -> None:
-        """Forget what was left before a position."""
+        """Forget what was left before a position. Nothing is put together for that: it may be done in every round, for one who never reads."""
+        while self._parts and self._start + len(self._parts[0]) <= position:
+            self._start += len(self._parts.pop(0))
         if position > self._start:
-            self._parts, self._start = [self._held()[position - self._start :]], position
-            self.stop = max(self.stop, position)
+            if self._parts:
+                kept = self._parts[0][position - self._start :]
+                self._parts[0] = kept.clone() if 2 * len(kept) < len(self._parts[0]) else kept  # a small part would keep a large one
+            self._start, self.stop = position, max(self.stop, position)
 
     def _held(self) -> Tensor:
         if len(self._parts) != 1:
