@@ -7,8 +7,9 @@ anything else, so that a change of who is asked, or of how long drafts are, can 
 vote, a controller) is not counted: for that there is live.py.
 
 Methods are drafters as in `covey bench`, with the default controller. Costs are of a CPU with two cores at 2.3 GHz, SmolLM2-135M in
-bfloat16, uncompiled: a pass by its tokens, and --guess milliseconds for a pass of a nested draft. Prints, of each method, milliseconds
-for a token, tokens and drafted tokens of a pass, the share of drafting, and how often each member was asked.
+bfloat16, uncompiled: a pass by its tokens, and --guess milliseconds for a pass of a nested draft. Prints, of each method, tokens a
+second, prompts and all, milliseconds for a token once its prompt is read, tokens and drafted tokens of a pass, the share of drafting,
+and how often each member was asked.
 """
 
 from __future__ import annotations
@@ -95,20 +96,28 @@ def measure(method: str, args: argparse.Namespace) -> dict[str, Any]:
         asked = [ids for ids in asked if len(ids) + args.max_tokens < args.max_model_len]
         llm.observe(lambda told: rounds.append(told) if told.tokens and not told.prefilled else None)
         params = SamplingParams(max_tokens=args.max_tokens, temperature=args.temperature, seed=1)
-        llm.generate(asked, params, progress=False)
+        began = clock.now
+        done = llm.generate(asked, params, progress=False)
+        whole = clock.now - began
     tokens, seconds = sum(len(told.tokens) for told in rounds), sum(map(_seconds, rounds))
     return {
+        "tokens_a_second": sum(len(completion.token_ids) for completion in done) / whole,
         "ms_a_token": 1000 * seconds / tokens,
         "rounds": len(rounds),
         "tokens_a_round": tokens / len(rounds),
         "drafted_a_round": sum(len(told.drafted) for told in rounds) / len(rounds),
-        "drafting": sum(told.step_draft_seconds / told.step_sequences for told in rounds) / seconds,
+        "drafting": sum(told.step_draft_seconds * _share(told) for told in rounds) / seconds,
         "asked": dict(sum((Counter({member.name: member.asked for member in told.members}) for told in rounds), Counter())),
     }
 
 
 def _seconds(told: Round) -> float:
-    return (told.step_draft_seconds + told.step_verify_seconds + told.step_other_seconds) / told.step_sequences
+    return (told.step_draft_seconds + told.step_verify_seconds + told.step_other_seconds) * _share(told)
+
+
+def _share(told: Round) -> float:
+    """Of a step: what others read of their prompts in it is theirs."""
+    return told.fed / told.step_tokens
 
 
 def main() -> None:

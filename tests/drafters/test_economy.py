@@ -40,10 +40,16 @@ def pays(books: Economy, kind: int, alive: float = 1.0, paid: bool = False, **mo
 def test_a_token_is_worth_the_targets_time_for_one():
     assert economy(0.001).token_seconds == pytest.approx(0.01)
     shared = Economy(1)
-    shared.observe(replace(ROUND, step_sequences=4))
+    shared.observe(replace(ROUND, step_sequences=4, step_tokens=8))
     assert shared.token_seconds == pytest.approx(0.0025)
-    shared.observe(replace(ROUND, prefilled=7, step_verify_seconds=9.0))  # a prompt's time is not a token's
+    shared.observe(replace(ROUND, prefilled=7, step_tokens=9, step_verify_seconds=9.0))  # a prompt's time is not a token's
     assert shared.token_seconds == pytest.approx(0.0025)
+
+
+def test_what_others_read_of_their_prompts_in_the_same_pass_is_no_part_of_what_a_token_is_worth():
+    mixed = Economy(1)
+    mixed.observe(replace(ROUND, step_sequences=2, step_tokens=202, step_verify_seconds=2.018))  # another's 200 tokens, at 10 ms each
+    assert mixed.token_seconds == pytest.approx(0.01)
 
 
 def test_everybody_is_asked_until_costs_and_worth_are_known():

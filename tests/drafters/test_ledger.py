@@ -8,6 +8,8 @@ import pytest
 
 from covey.drafters import CollectiveDrafter
 from covey.drafters.collective import VOTES
+from covey.drafters.ledger import Asked, Cast, Ledger, Voted
+from covey.weights import POLICIES
 from tests.drafters.members import Says, Whole, propose, sequence
 
 
@@ -83,3 +85,18 @@ def test_a_draft_tells_what_members_weigh_and_what_they_took():
     assert (seven.name, eight.name) == ("says 7", "says 8")
     assert eight.weight > seven.weight >= 0
     assert eight.spent == 2.0  # a second of this clock for each of two guesses
+
+
+@pytest.mark.parametrize(("sent", "won"), [(1, True), (0, False)])
+def test_a_token_that_was_not_sent_has_won_nothing(sent, won):
+    """The second member was asked, and its 7 came true where 8 would have been drafted; but perhaps a controller had kept it back."""
+    ledger, text, kind = Ledger(("a", "b"), POLICIES["confidence"](), 0.0), sequence(1, 2), 4
+    ledger.begin(text)
+    before = ledger.economy(text.target).winnings[1].gain(kind)
+    draft = ledger.open(text, 1)
+    mine, theirs = Cast(0, 8, 0.3), Cast(1, 7, 0.6)
+    ledger.standings[text.id].asked.append(Asked(1, kind, place=0, before=(8,), after=(7,)))
+    ledger.write(draft, [mine, theirs], Voted(7, (theirs,), 0.6))
+    text.commit([7, 5])
+    ledger.advance(text, sent)
+    assert (ledger.economy(text.target).winnings[1].gain(kind) > before) is won

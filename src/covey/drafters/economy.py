@@ -65,10 +65,11 @@ class Economy:
         return self._seconds / self._tokens if self._tokens else None
 
     def observe(self, happened: Round) -> None:
-        """A round's share of the target's time, and the tokens that it brought."""
+        """A round's share of the target's time, and the tokens that it brought. What others read of their prompts in the same pass is
+        theirs: it takes as long, however many tokens are won."""
         if happened.tokens and not happened.prefilled:
             keep = 1 - 1 / _MEMORY
-            seconds = (happened.step_verify_seconds + happened.step_other_seconds) / happened.step_sequences
+            seconds = (happened.step_verify_seconds + happened.step_other_seconds) * happened.fed / max(happened.fed, happened.step_tokens)
             self._savings.add(seconds)
             self._seconds = self._seconds * keep + seconds
             self._tokens = self._tokens * keep + len(happened.tokens)

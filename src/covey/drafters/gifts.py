@@ -52,7 +52,7 @@ class Gifts:
         return same
 
     def drop(self, position: int) -> None:
-        """Forget what was left before a position. Nothing is put together for that: it may be done in every round, for one who never reads."""
+        """Forget what was left before a position. Nothing is put together for that: for one who never reads it is done in every round."""
         while self._parts and self._start + len(self._parts[0]) <= position:
             self._start += len(self._parts.pop(0))
         if position > self._start:
