@@ -59,11 +59,12 @@ class Choice:
 
 
 def weigh_choices(logits: Tensor, positions: list[Position], likely: bool = False, ids: Tensor | None = None) -> list[Choice]:
-    """As choose_tokens, with what tells how sure the choices are: logits [N, V], N positions -> N choices.
+    """What a draft chooses at each position, and what tells how sure that is: logits [N, V], N positions -> N choices.
 
-    Rivals are looked for among the 16 likeliest tokens, and those are told where `likely` asks for them. ids: which tokens the
-    columns are of, [V], ascending, where they are some of a vocabulary; choices then name columns. For requests that treat tokens by
-    their scores alone.
+    As choose_tokens, but that a sampled token is looked for among the 128 likeliest, unless it is another one more often than once in 32
+    times: what is so unlikely is hardly ever right. Rivals are the 16 likeliest, and those are told where `likely` asks for them.
+    ids: which tokens the columns are of, [V], ascending, where a draft knows some of a vocabulary; choices then name columns. For
+    requests that treat tokens by their scores alone.
     """
     if not likely and all(p.sequence.params.plain_greedy for p in positions):
         return _weigh_likeliest(logits)
@@ -72,7 +73,8 @@ def weigh_choices(logits: Tensor, positions: list[Position], likely: bool = Fals
     total, best = scores.logsumexp(-1, keepdim=True), scores.topk(min(_SHORTLIST, scores.shape[1]))
     shares = (best.values - total).exp()
     noisy = [i for i, p in enumerate(positions) if p.sequence.params.temperature > 0]
-    exactly = [i for i, listed in enumerate(shares.sum(-1).tolist()) if listed < 1 - _MISSED or i not in noisy]
+    enough = (shares.sum(-1) >= 1 - _MISSED).tolist()
+    exactly = [i for i, p in enumerate(positions) if p.sequence.params.temperature == 0 or not enough[i]]
     first = best.indices[:, :1].clone()
     if exactly:
         first[exactly, 0] = torch.tensor(_choose(scores[exactly], [positions[i] for i in exactly], ids), device=scores.device)
