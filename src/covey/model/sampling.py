@@ -72,15 +72,14 @@ def weigh_choices(logits: Tensor, positions: list[Position], likely: bool = Fals
     scores = scores.to(torch.promote_types(scores.dtype, torch.float32))
     total, best = scores.logsumexp(-1, keepdim=True), scores.topk(min(_SHORTLIST, scores.shape[1]))
     shares = (best.values - total).exp()
-    noisy = [i for i, p in enumerate(positions) if p.sequence.params.temperature > 0]
-    enough = (shares.sum(-1) >= 1 - _MISSED).tolist()
-    exactly = [i for i, p in enumerate(positions) if p.sequence.params.temperature == 0 or not enough[i]]
+    exactly = _in_full(shares, positions)
     first = best.indices[:, :1].clone()
     if exactly:
         first[exactly, 0] = torch.tensor(_choose(scores[exactly], [positions[i] for i in exactly], ids), device=scores.device)
     places = torch.cat([first, best.indices], 1)  # [N, 1 + listed]
     columns, values = places.numpy(force=True), (scores.gather(1, places) - total).double().numpy(force=True)
     log_q = values.copy()
+    noisy = [i for i, p in enumerate(positions) if p.sequence.params.temperature > 0]
     if noisy:
         named = columns[noisy] if ids is None else ids.numpy(force=True)[columns[noisy]]
         values[noisy] += noise.gumbels([positions[i].sequence.seed for i in noisy], [positions[i].index for i in noisy], named)
@@ -91,6 +90,13 @@ def weigh_choices(logits: Tensor, positions: list[Position], likely: bool = Fals
     margins, probabilities = values[rows, winners] - rivals, np.exp(log_q[rows, winners])
     told = _told(best.indices[:, :_RIVALS], shares[:, :_RIVALS]) if likely else [()] * len(positions)
     return [Choice(*each) for each in zip(chosen.tolist(), probabilities.tolist(), margins.tolist(), told, strict=True)]
+
+
+def _in_full(shares: Tensor, positions: list[Position]) -> list[int]:
+    """Positions at which the likeliest, of these probabilities [N, listed], are not enough to look at: another token is drawn too often, or
+    nothing is drawn and the first of equals counts, which may not be listed first."""
+    enough = (shares.sum(-1) >= 1 - _MISSED).tolist()
+    return [i for i, p in enumerate(positions) if p.sequence.params.temperature == 0 or not enough[i]]
 
 
 def _weigh_likeliest(logits: Tensor) -> list[Choice]:
