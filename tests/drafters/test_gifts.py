@@ -64,3 +64,10 @@ def test_a_beginning_is_the_same_and_goes_its_own_way():
     assert held(same, 0, 6) == [0, 0, 3, 4, 21, 0]
     assert held(gifts, 0, 7) == [0, 0, 3, 4, 5, 6, 0]
     assert held(gifts.until(1), 0, 3) == [0, 0, 0]
+
+
+def test_a_small_rest_does_not_keep_a_large_part():
+    gifts = given((0, 1000), (1000, 2))
+    gifts.drop(990)
+    assert held(gifts, 989, 1003) == [0, *range(991, 1003), 0]
+    assert sum(part.untyped_storage().nbytes() for part in gifts._parts) <= 12 * 2 * 4
