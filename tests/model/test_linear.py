@@ -10,46 +10,58 @@ from torch import nn
 
 from covey.model import linear
 
-pytestmark = pytest.mark.skipif(
-    not linear.can_pack(torch.bfloat16, torch.device("cpu")), reason="torch was built without oneDNN, so nothing is packed"
-)
+CPU = torch.device("cpu")
+
+
+def packs(dtype: torch.dtype) -> pytest.MarkDecorator:
+    return pytest.mark.skipif(not linear.can_pack(dtype, CPU), reason=f"nothing is packed in {dtype} on this processor, or by this torch")
+
+
+rounds = pytest.mark.skipif(not linear.can_round(torch.bfloat16, CPU), reason="eight bits are not faster on this processor")
+DTYPES = [pytest.param(dtype, marks=packs(dtype), id=str(dtype)) for dtype in linear.MIN_TOKENS]
+CLOSE = {torch.bfloat16: {"rtol": 0.02, "atol": 0.02}, torch.float32: {"rtol": 1e-5, "atol": 1e-5}}
 
 
 class Block(nn.Module):
     """Two layers of one input, one with a bias; a layer of its own; and one that is called twice."""
 
-    def __init__(self) -> None:
+    def __init__(self, dtype: torch.dtype) -> None:
         super().__init__()
         torch.manual_seed(0)
         self.left, self.right = nn.Linear(64, 48, bias=False), nn.Linear(64, 80)
         self.out, self.twice = nn.Linear(48, 64), nn.Linear(64, 64, bias=False)
-        self.to(torch.bfloat16)
+        self.to(dtype)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         y = self.out(self.left(x) * self.right(x)[..., :48])
         return self.twice(y) + self.twice(x)
 
 
+@pytest.fixture(params=DTYPES)
+def dtype(request):
+    return request.param
+
+
 @pytest.fixture
-def pair():
+def pair(dtype):
     """The block as it was, and packed."""
     with torch.inference_mode():
-        block, packed = Block(), Block()
+        block, packed = Block(dtype), Block(dtype)
         with linear.Inputs(packed) as inputs:
-            packed(torch.zeros(2, 64, dtype=torch.bfloat16))
+            packed(torch.zeros(2, 64, dtype=dtype))
         linear.pack_linears(packed, inputs.shared())
         yield block, packed
         linear.release_linears(packed)
 
 
-def tokens(count: int) -> torch.Tensor:
-    return torch.randn(count, 64, generator=torch.Generator().manual_seed(count)).bfloat16()
+def tokens(count: int, dtype: torch.dtype = torch.bfloat16) -> torch.Tensor:
+    return torch.randn(count, 64, generator=torch.Generator().manual_seed(count)).to(dtype)
 
 
 @pytest.mark.parametrize("count", [1, 4, 7, 100])
-def test_the_products_are_the_models(pair, count):
+def test_the_products_are_the_models(pair, dtype, count):
     block, packed = pair
-    torch.testing.assert_close(packed(tokens(count)), block(tokens(count)), rtol=0.02, atol=0.02)
+    torch.testing.assert_close(packed(tokens(count, dtype)), block(tokens(count, dtype)), **CLOSE[dtype])
 
 
 def test_layers_of_one_input_share_a_product(pair):
@@ -59,18 +71,19 @@ def test_layers_of_one_input_share_a_product(pair):
 
 
 @pytest.mark.parametrize("order", [("left", "right"), ("right", "left"), ("left", "left", "right"), ("right", "right")])
-def test_layers_of_one_product_may_be_called_in_any_order_and_with_other_inputs(pair, order):
+def test_layers_of_one_product_may_be_called_in_any_order_and_with_other_inputs(pair, dtype, order):
     block, packed = pair
     for i, name in enumerate(order):
-        x = tokens(4 + i)
-        torch.testing.assert_close(getattr(packed, name)(x), getattr(block, name)(x), rtol=0.02, atol=0.02)
+        x = tokens(4 + i, dtype)
+        torch.testing.assert_close(getattr(packed, name)(x), getattr(block, name)(x), **CLOSE[dtype])
 
 
-def test_a_row_has_the_same_bits_in_any_company(pair):
+@pytest.mark.parametrize("dtype", [DTYPES[0]], indirect=True)  # of float32 nothing is claimed
+def test_in_bfloat16_a_row_has_the_same_bits_in_any_company(pair, dtype):
     _, packed = pair
     many = tokens(64)
     expected = packed(many)
-    for count in range(linear.MIN_TOKENS, 65):
+    for count in range(linear.MIN_TOKENS[dtype], 65):
         assert torch.equal(packed(many[:count]), expected[:count])
 
 
@@ -81,6 +94,7 @@ def test_release_gives_the_weights_back(pair):
     assert len(linear._packed) == held - 3
 
 
+@rounds
 @pytest.mark.parametrize("count", [1, linear.MOST_ROUNDED_TOKENS])
 def test_few_rows_of_a_draft_are_multiplied_by_rounded_weights(count):
     with torch.inference_mode():
@@ -101,6 +115,7 @@ def test_few_rows_of_a_draft_are_multiplied_by_rounded_weights(count):
         assert linear.rounded_bytes(model) == 0
 
 
+@rounds
 def test_many_rows_of_a_draft_are_multiplied_by_its_weights():
     with torch.inference_mode():
         layer = nn.Linear(64, 48).to(torch.bfloat16)
@@ -112,12 +127,19 @@ def test_many_rows_of_a_draft_are_multiplied_by_its_weights():
         assert len(linear._rounded) == held - 1
 
 
+def test_what_cannot_be_packed_here_is_not():
+    assert not any(linear.can_pack(dtype, CPU) for dtype in (torch.float16, torch.float64))
+    assert not linear.can_pack(torch.float32, torch.device("cuda"))
+    assert linear.can_pack(torch.bfloat16, CPU) or not linear.can_round(torch.bfloat16, CPU)
+
+
 MANY_SIZES = """
 import psutil, torch
 from covey.model import linear
 memory = lambda: psutil.Process().memory_info().rss >> 20
-products = [linear.Product([torch.nn.Linear(64, features, dtype=torch.bfloat16)]) for features in (64, 128, 192, 256)]
-x = torch.ones(800, 64, dtype=torch.bfloat16)
+dtype = next(dtype for dtype in linear.MIN_TOKENS if linear.can_pack(dtype, torch.device("cpu")))
+products = [linear.Product([torch.nn.Linear(64, features, dtype=dtype)]) for features in (64, 128, 192, 256)]
+x = torch.ones(800, 64, dtype=dtype)
 [product.of(x) for product in products]
 before = memory()
 for tokens in range(4, 600):
@@ -126,6 +148,7 @@ print(memory() - before)
 """
 
 
+@pytest.mark.skipif(not any(linear.can_pack(dtype, CPU) for dtype in linear.MIN_TOKENS), reason="nothing is packed here")
 def test_kernels_for_ever_new_numbers_of_tokens_are_not_kept():
     """Processes of their own, for how many are kept is settled at the first. Whoever sets the library's own variables is heeded."""
     caches = ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY")

@@ -49,7 +49,7 @@ class ExitRunner:
             with linear.Inputs(draft) as inputs, Straight(draft.decoder) as straight:
                 self._try()
             if linear.can_pack(self.dtype, self.device):
-                linear.pack_linears(draft, inputs.shared(), rounded=True)
+                linear.pack_linears(draft, inputs.shared(), rounded=linear.can_round(self.dtype, self.device))
             stage = layers_alone if straight.found else _stage
         self._stages = [stage(draft.decoder, first, last) for first, last in pairwise([0, *draft.config.exits])]
 

@@ -1,18 +1,19 @@
 """Linear layers whose weights are stored in the layout that the CPU's matrix library wants.
 
 oneDNN repacks an ordinary bfloat16 weight on every call; doing it once makes a decoding step about a quarter faster
-without compiling anything. Layers that are given the same input (a query, key and value projection; the gate and the
+without compiling anything. In float32, where a processor has no bfloat16, few rows take half of the time that an ordinary product takes, or less. Layers that are given the same input (a query, key and value projection; the gate and the
 way up) become one product, which saves a quarter of what the products take. A draft, whose guesses need not be those of its
 weights to the last bit, has its few rows multiplied by weights of eight bits: what a small product takes is the way of its
 weights from memory. Knows nothing of models beyond `torch.nn.Linear`.
 
     with Inputs(model) as inputs:
         model(...)                       # any pass shows which layers share their input
-    pack_linears(model, inputs.shared()) # bfloat16 on the CPU; in place
+    pack_linears(model, inputs.shared()) # bfloat16 or float32 on the CPU; in place
 """
 
 from __future__ import annotations
 
+import platform
 from types import TracebackType
 from typing import Any
 
@@ -25,8 +26,8 @@ from covey.config.environment import bound_kernel_caches
 # hundredth of the prompt's own time to make them anew.
 bound_kernel_caches(256)
 
-# The smallest number of tokens worth sending through a packed layer: kernels for 1 to 3 rows are slower than for 4.
-MIN_TOKENS = 4
+# The smallest number of tokens worth sending through a packed layer: in bfloat16 kernels for 1 to 3 rows are slower than for 4.
+MIN_TOKENS = {torch.bfloat16: 4, torch.float32: 1}
 _PACK_FOR_TOKENS = 8
 
 # Up to so many rows eight bits were the faster ones for every shape of weight, at one row by half to two thirds (docs/log.md).
@@ -160,8 +161,19 @@ class Inputs:
 
 
 def can_pack(dtype: torch.dtype, device: torch.device) -> bool:
-    """Whether packing helps here: bfloat16 on a CPU whose torch was built with oneDNN."""
-    return dtype == torch.bfloat16 and device.type == "cpu" and torch.backends.mkldnn.is_available()
+    """Whether packing helps here: on a CPU whose torch was built with oneDNN, float32 (on x86, where it was measured), and bfloat16
+    where oneDNN has kernels for it."""
+    if device.type != "cpu" or not torch.backends.mkldnn.is_available():
+        return False
+    if dtype == torch.bfloat16:
+        return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    return dtype == torch.float32 and platform.machine().lower() in ("x86_64", "amd64")
+
+
+def can_round(dtype: torch.dtype, device: torch.device) -> bool:
+    """Whether weights of eight bits are faster here for few rows: those beside packed ones in bfloat16. Without the instructions for
+    those the kernels for eight bits are slower than any other."""
+    return dtype == torch.bfloat16 and can_pack(dtype, device)
 
 
 def pack_linears(model: nn.Module, shared: list[list[nn.Linear]], rounded: bool = False) -> None:

@@ -104,8 +104,8 @@ class ModelRunner:
         self.device, self.dtype = loaded.device, loaded.dtype
         self.rows = RowPool(0)
         self.closed = False
-        packed = linear.can_pack(self.dtype, self.device)
-        self._min_tokens = linear.MIN_TOKENS if packed and not rounded else 1
+        packed, rounded = linear.can_pack(self.dtype, self.device), rounded and linear.can_round(self.dtype, self.device)
+        self._min_tokens = linear.MIN_TOKENS[self.dtype] if packed and not rounded else 1
         with torch.inference_mode():
             with linear.Inputs(self.model) as inputs:
                 self.layers = AttentionLayers(self.model)
