@@ -1,10 +1,11 @@
 """Linear layers whose weights are stored in the layout that the CPU's matrix library wants.
 
 oneDNN repacks an ordinary bfloat16 weight on every call; doing it once makes a decoding step about a quarter faster
-without compiling anything. In float32, where a processor has no bfloat16, few rows take half of the time that an ordinary product takes, or less. Layers that are given the same input (a query, key and value projection; the gate and the
-way up) become one product, which saves a quarter of what the products take. A draft, whose guesses need not be those of its
-weights to the last bit, has its few rows multiplied by weights of eight bits: what a small product takes is the way of its
-weights from memory. Knows nothing of models beyond `torch.nn.Linear`.
+without compiling anything. In float32, for processors that have no bfloat16, a packed product of a few rows takes half of
+the time of an ordinary one, or less. Layers that are given the same input (a query, key and value projection; the gate and
+the way up) become one product, which saves a quarter of what the products take. A draft, whose guesses need not be those of
+its weights to the last bit, has its few rows multiplied by weights of eight bits: what a small product takes is the way of
+its weights from memory. Knows nothing of models beyond `torch.nn.Linear`.
 
     with Inputs(model) as inputs:
         model(...)                       # any pass shows which layers share their input
