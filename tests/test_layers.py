@@ -17,7 +17,7 @@ ROOT = Path(covey.__file__).parent
 LAYERS = (
     ("errors", "sampling_params"),
     ("types",),
-    ("config", "cost", "charge", "survival"),
+    ("config", "cost", "charge", "survival", "state"),
     ("noise", "accept", "vote", "weights", "kinship", "control", "rows", "prompts", "loops", "provenance", "tools"),
     ("model", "replay"),
     ("toy", "drafters"),

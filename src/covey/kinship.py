@@ -11,6 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import sqrt
+from typing import Any
+
+from covey.state import numbers
 
 _MEMORY = 512.0
 _STRANGE = 4.0  # mistakes of a member that are taken to have been its own before any was seen
@@ -44,3 +47,16 @@ class Kinship:
                 if other != member:
                     self._wrong[member][other] = self._wrong[member][other] * keep + 1
                     self._shared[member][other] = self._shared[member][other] * keep + (theirs == token)
+
+    def learned(self) -> list[Any]:
+        """All that was seen, as plain lists: mistakes that were shared, and mistakes beside another."""
+        return [self._shared, self._wrong]
+
+    def take_up(self, held: list[Any]) -> None:
+        """What another process has seen. Raises ValueError or TypeError where it is not of so many members."""
+        shared, wrong = held
+        members = len(self._wrong)
+        if len(shared) != members or len(wrong) != members:
+            raise ValueError(f"the mistakes of {members} members are expected")
+        self._shared = [numbers(row, members, low=0.0) for row in shared]
+        self._wrong = [numbers(row, members, low=1e-3) for row in wrong]

@@ -72,8 +72,9 @@ def test_every_option_reaches_the_engine_and_the_request(tmp_path: Path) -> None
         "cache-memory": "0.5",
         "prefill-chunk": "4",
         "threads": "1",
+        "collective-state": str(tmp_path / "state.json"),
         "trace": str(tmp_path / "trace.jsonl"),
-        "drafters": "suffix",
+        "drafters": "suffix,grammar",
         "top-k": "9",
         "top-p": "0.9",
         "min-p": "0.01",
@@ -97,6 +98,7 @@ def test_every_option_reaches_the_engine_and_the_request(tmp_path: Path) -> None
     options = [part for name, value in given.items() for part in (f"--{name}", value)]
     run("generate", "the birds", *TOY, *options, "--ignore-eos", "--no-compile", "--no-prefix-reuse")
     rounds = [json.loads(line) for line in (tmp_path / "trace.jsonl").read_text().splitlines()]
+    assert json.loads((tmp_path / "state.json").read_text())["members"] == ["suffix", "grammar"]
     assert {r["pool_limit"] for r in rounds} == {2}
     assert max(r["prefilled"] for r in rounds) <= 4
     assert max(r["planned"] for r in rounds) == 1

@@ -9,6 +9,7 @@ import pytest
 from covey import LLM, SamplingParams
 from covey.drafters import CollectiveDrafter, SuffixDrafter
 from covey.engine.served import kind_of_work
+from covey.errors import CoveyError
 
 SYSTEM = {"role": "system", "content": "You answer in verse, for ACME."}
 USER = {"role": "user", "content": "the birds"}
@@ -38,3 +39,18 @@ def test_requests_of_one_system_prompt_share_a_prior_and_the_prompt_is_not_kept(
     trials = {label: rates[0][1] for _, label, rates in kept["kinds"]}
     assert 0 < trials[kind] < trials[""]
     assert "ACME" not in (tmp_path / "state.json").read_text()
+
+
+def test_a_state_file_is_of_one_collective(tmp_path):
+    place = tmp_path / "state.json"
+    kept = {"collective_state": place, "controller": "fixed"}
+    for _ in range(2):
+        with LLM("toy", drafters=["suffix", "grammar"], **kept) as llm:
+            llm.generate("the birds", SamplingParams(max_tokens=8))
+    assert json.loads(place.read_text())["members"] == ["suffix", "grammar"]
+    for drafters in (["suffix"], [], [CollectiveDrafter([SuffixDrafter()])]):
+        with pytest.raises(CoveyError, match="collective_state=.*it is for several drafters, by name; leave it out, or give"):
+            LLM("toy", drafters=drafters, **kept)
+    place.write_text("{}")
+    with pytest.raises(CoveyError, match="state file .* does not hold the records of suffix, grammar"):
+        LLM("toy", drafters=["suffix", "grammar"], **kept)

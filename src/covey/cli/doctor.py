@@ -16,7 +16,8 @@ from covey.cli import screen
 from covey.config import Settings, all_options
 from covey.errors import CoveyError
 
-SETTINGS = tuple(option.name for option in all_options().values() if option.group in ("model", "engine") and option.name != "trace")
+_OWN = ("collective_state", "trace")  # nothing is served
+SETTINGS = tuple(option.name for option in all_options().values() if option.group in ("model", "engine") and option.name not in _OWN)
 
 
 def doctor(

@@ -15,7 +15,8 @@ from covey.cli.options import sharing
 from covey.cli.questions import Questions
 from covey.config import Settings, all_options
 
-SETTINGS = tuple(option.name for option in all_options().values() if option.group in ("model", "engine") and option.name != "trace")
+_OWN = ("collective_state", "trace")  # nothing is served
+SETTINGS = tuple(option.name for option in all_options().values() if option.group in ("model", "engine") and option.name not in _OWN)
 
 
 @sharing("questions", Questions)

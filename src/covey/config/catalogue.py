@@ -79,6 +79,12 @@ class EngineConfig:
     )
     compile: bool = _option(False, "bool", "compile the model with torch.compile: a slower start, then faster tokens")
     threads: int | None = _option(None, "int", "CPU threads; unset leaves torch's choice", low=1, high=1024, optional=True)
+    collective_state: Path | None = _option(
+        None,
+        "path",
+        "keep what a collective learns in this file, from one process to the next; unset learns it anew",
+        optional=True,
+    )
     trace: Path | None = _option(None, "path", "write every round as a JSON line to this file", optional=True)
 
     def __post_init__(self) -> None:

@@ -26,6 +26,7 @@ from covey.drafters.lockstep import Lockstep
 from covey.drafters.member import Member
 from covey.drafters.records import Records
 from covey.errors import CoveyError
+from covey.state import read, write
 from covey.types import Draft, Drafter, Host, Round, Sequence
 from covey.weights import POLICIES, Policy
 
@@ -47,8 +48,8 @@ class CollectiveDrafter(Drafter):
     members: one to eight, each another object. vote: "token", "mixture" or "sequence". weights: a policy, or the name of one:
     uniform, multiplicative (Smurfs), hedge, log_odds, confidence. min_survival: a voted draft ends before the token with which the
     estimated probability of being right so far falls under this; see SuffixDrafter. thrifty: ask dear members
-    only where that pays; False asks everybody everywhere. state: a file that the members' records are kept in from one process
-    to the next. clock: what time is measured with.
+    only where that pays; False asks everybody everywhere. state: a file that keeps what is learned from one process to the next: how
+    often members are right, and what asking them wins. clock: what time is measured with.
 
     Survival is learned online: by who was for a token, and how sure the surest of them was or how probable it is in the mixture.
     Raises CoveyError for members, vote or weights that cannot be.
@@ -80,7 +81,7 @@ class CollectiveDrafter(Drafter):
         policy = POLICIES[weights]() if isinstance(weights, str) else weights
         self.ledger, self._state = Ledger(self.member_names, policy, min_survival), state
         if state is not None:
-            self.records.load(state)
+            read(state, self.member_names, self.ledger.take_up)
         self.voting: Voting
         if vote == "sequence":
             self.voting = Apart(self.members, self.ledger, thrifty, clock)
@@ -147,7 +148,7 @@ class CollectiveDrafter(Drafter):
             member.drafter.close()
         self.ledger.standings.clear()
         if self._state is not None:
-            self.records.save(self._state)
+            write(self._state, self.member_names, self.ledger.learned())
 
     def heed(self, floor: float | None) -> None:
         self.ledger.heed(floor)

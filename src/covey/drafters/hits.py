@@ -11,6 +11,9 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from itertools import product
 from math import exp
+from typing import Any
+
+from covey.state import numbers
 
 
 class HitTable:
@@ -55,6 +58,20 @@ class Corrections:
         """A forecast that was given this estimate, before correction, came true or not."""
         off, trials = self._off.get(kind, (0.0, 0.0))
         self._off[kind] = off * self.keep + hit - estimate, trials * self.keep + 1.0
+
+    def learned(self) -> list[Any]:
+        """All that was seen, as plain lists; kinds are made of whole numbers, alone or in tuples."""
+        return [[kind, off, trials] for kind, (off, trials) in self._off.items()]
+
+    def take_up(self, held: list[Any]) -> None:
+        """What another process has seen. Raises ValueError or TypeError where it is not that."""
+        for kind, off, trials in held:
+            self._off[_kind(kind)] = numbers([off], 1)[0], numbers([trials], 1, low=0.0)[0]
+
+
+def _kind(held: Any) -> Hashable:
+    """A kind as it was, of the lists that JSON makes of tuples."""
+    return tuple(_kind(each) for each in held) if isinstance(held, list) else int(held)
 
 
 def logistic_prior(*odds: Sequence[float]) -> list[float]:

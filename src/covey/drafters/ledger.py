@@ -12,7 +12,7 @@ from collections import Counter, defaultdict
 from collections.abc import Hashable
 from collections.abc import Sequence as Seq
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from covey.drafters.economy import Economy
 from covey.drafters.guesser import Growing
@@ -128,6 +128,25 @@ class Ledger:
         self.floor = floor
         for economy in self._economies.values():
             economy.checking = floor or 0.0
+
+    def learned(self) -> dict[str, Any]:
+        """What outlives a process: how often members were right, alone and together, and what asking them won. Not what took how long:
+        that is measured anew, perhaps on another machine."""
+        targets = {*self._economies, *self._corrections, *self._kinships}
+        return {"kinds": self.records.learned(), "targets": {target: self._learned_with(target) for target in sorted(targets)}}
+
+    def _learned_with(self, target: str) -> dict[str, Any]:
+        winnings = [each.learned() for each in self.economy(target).winnings]
+        return {"winnings": winnings, "corrections": self._corrections_of(target).learned(), "kinship": self.kinship(target).learned()}
+
+    def take_up(self, held: dict[str, Any]) -> None:
+        """What another process has learned. Raises ValueError, TypeError or KeyError where it is not that."""
+        self.records.take_up(held["kinds"])
+        for target, learned in held["targets"].items():
+            for winnings, seen in zip(self.economy(target).winnings, learned["winnings"], strict=True):
+                winnings.take_up(seen)
+            self._corrections_of(target).take_up(learned["corrections"])
+            self.kinship(target).take_up(learned["kinship"])
 
     def economy(self, target: str) -> Economy:
         """What members cost and bring with a target."""

@@ -8,18 +8,16 @@ all requests together. Records forget slowly. Knows nothing of drafts or votes.
 
 from __future__ import annotations
 
-import json
 from collections import OrderedDict
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
-from covey.errors import CoveyError
+from covey.state import numbers
 
 _ALL = ""
 _MOST_KINDS = 1024  # requests choose labels freely: the least recently used are forgotten
 _MEMORY = 2048.0
 _PRIOR, _PRIOR_TRIALS = 0.4, 10.0
-FORMAT = 1
 
 
 @dataclass
@@ -51,26 +49,17 @@ class Records:
         for kind in {_ALL, label}:
             self._of(target, kind)[member].record(hit)
 
-    def save(self, place: Path) -> None:
-        """Write all records to a file."""
-        kinds = [[target, label, [[rate.hits, rate.trials] for rate in rates]] for (target, label), rates in self._rates.items()]
-        partial = place.with_name(f".{place.name}.partial")
-        partial.write_text(json.dumps({"format": FORMAT, "members": self.members, "kinds": kinds}) + "\n", "utf-8")
-        partial.replace(place)
+    def learned(self) -> list[Any]:
+        """All records, as plain lists."""
+        return [[target, label, [[rate.hits, rate.trials] for rate in rates]] for (target, label), rates in self._rates.items()]
 
-    def load(self, place: Path) -> None:
-        """Take up what a file holds, if it is there. Raises CoveyError for one of other members, or none of ours."""
-        if not place.exists():
-            return
-        try:
-            held = json.loads(place.read_text("utf-8"))
-            if held["format"] != FORMAT or tuple(held["members"]) != self.members:
-                raise ValueError(f"it is of {', '.join(held['members'])}")
-            for target, label, rates in held["kinds"]:
-                self._rates[str(target), str(label)] = [_Rate(float(hits), float(trials)) for hits, trials in rates]
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            why = f"it does not hold the records of {', '.join(self.members)} ({error})"
-            raise CoveyError(f"state={str(place)!r}: {why}; name another file, or remove it") from None
+    def take_up(self, held: list[Any]) -> None:
+        """What another process has learned. Raises ValueError or TypeError where it is not of so many members."""
+        for target, label, rates in held:
+            made = [_Rate(*numbers(rate, 2, low=0.0)) for rate in rates]
+            if len(made) != len(self.members):
+                raise ValueError(f"{len(self.members)} records are expected, not {len(made)}")
+            self._rates[str(target), str(label)] = made
 
     def _of(self, target: str, label: str) -> list[_Rate]:
         key = (target, label)

@@ -10,6 +10,9 @@ is won wins what comes true behind it, which would have been lost with it. Knows
 from __future__ import annotations
 
 from math import sqrt
+from typing import Any
+
+from covey.state import numbers
 
 KINDS = 11  # of how sure the others are: nothing said, then tenths
 _HOPE, _HOPE_TRIALS = 0.3, 4.0  # what an untried member is taken to win by itself, and how many trials that weighs
@@ -78,6 +81,19 @@ class Winnings:
         self._gains.clear()
         self._behind[kind] = self._behind[kind] * _KEEP + tokens
         self._right[kind] = self._right[kind] * _KEEP + 1
+
+    def learned(self) -> dict[str, list[float]]:
+        """All that was seen, as plain lists."""
+        beside = [self._won_beside, self._mistakes, self._asked_beside]
+        return {"won": self._won, "asked": self._asked, "beside": beside, "behind": self._behind, "right": self._right}
+
+    def take_up(self, held: dict[str, Any]) -> None:
+        """What another process has seen. Raises ValueError, TypeError or KeyError where it is not that."""
+        self._gains.clear()
+        self._won, self._behind = numbers(held["won"], KINDS), numbers(held["behind"], KINDS)
+        self._asked, self._right = numbers(held["asked"], KINDS, low=0.0), numbers(held["right"], KINDS, low=1.0)
+        (self._won_beside,) = numbers(held["beside"][:1], 1)
+        self._mistakes, self._asked_beside = numbers(held["beside"][1:], 2, low=0.0)
 
     @property
     def _beside(self) -> float:

@@ -48,6 +48,7 @@ class System:
         self._drafter_of = {name: self._choose_drafter(name, drafters) for name in self.targets}
         self.drafters = list({id(d): d for d in self._drafter_of.values() if d is not None}.values())
         self._check_shared()
+        self._check_state()
         self.memory_plan = self._plan()
         log.info("%s", self.memory_plan)
         self._desks: dict[int, Desk] = {}  # by drafter
@@ -108,8 +109,15 @@ class System:
             return members[0]
         company = tuple(id(member) for member in members)
         if company not in self._collectives:  # targets of the same members share their collective, too
-            self._collectives[company] = CollectiveDrafter(members)
+            self._collectives[company] = CollectiveDrafter(members, state=self.config.collective_state)
         return self._collectives[company]
+
+    def _check_state(self) -> None:
+        """What cannot be kept is refused: one drafter has no records of members, and a file is of one collective."""
+        place, made = self.config.collective_state, len(self._collectives)
+        if place is not None and made != 1:
+            why = "targets have different drafters here, and a file is of one collective" if made else "it is for several drafters, by name"
+            raise CoveyError(f"collective_state={str(place)!r}: {why}; leave it out, or give CollectiveDrafter(..., state=...) objects")
 
     def _check_shared(self) -> None:
         for drafter in self.drafters:
