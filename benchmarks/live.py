@@ -12,7 +12,8 @@ A cell is a group of tasks and a batch size; its pairs are groups of `batch` pro
 counted. `over_best` says what somebody could have set: the fixed length, 0 included, that is best on one half of the prompts, scored on the
 other half, both ways. `speeds` are tokens a second: its own, the worst fixed length's of several, the best's (0 included).
 `controller_share` is what of a method's time its controller takes for itself. `work` says where time and tokens are: tokens of a pass
-of one text, drafted tokens sent with it, and the seconds of drafting over those of passes.
+of one text, drafted tokens sent with it, and the seconds of drafting over those of passes. With `--state` collectives begin with what
+others have learned, as in a server that has run for a while.
 
 Groups are written as they are done; begun again with the same settings the script goes on where it was, and with more `--groups` a
 cell that was done goes on to so many.
@@ -25,11 +26,13 @@ import gc
 import itertools
 import json
 import random
+import shutil
 import time
 from collections import defaultdict
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from adversaries import ADVERSARIES
@@ -45,7 +48,7 @@ from covey.llm.request import Request
 from covey.prompts import file_digest, read_prompts
 from covey.types import Round
 
-LOCAL = ("prompts", "json", "batch", "tasks", "groups")  # settings that a file may be gone on with without
+LOCAL = ("prompts", "json", "batch", "tasks", "groups", "state")  # settings that a file may be gone on with without
 
 
 class Work(defaultdict[str, float]):
@@ -125,6 +128,8 @@ def made(given: argparse.Namespace, batch: int, stack: ExitStack) -> list[Method
             "prefix_reuse": False,
             "compile": given.compile,
         }
+        if len(drafters) > 1 and given.state is not None:
+            options["collective_state"] = shutil.copy(given.state, Path(stack.enter_context(TemporaryDirectory())) / "state.json")
         again = sum(method.name == name for method in methods)
         llm = stack.enter_context(LLM(given.target, drafters=drafters, **options))
         methods.append(Method(name, f"{label} again" if again else label, llm))
@@ -243,6 +248,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--max-tokens", type=int, default=64)
     parser.add_argument("--temperature", type=float, default=0.0)
     parser.add_argument("--compile", action="store_true")
+    parser.add_argument(
+        "--state", type=Path, help="what collectives have learned before: a file of --collective-state, which stays as it is"
+    )
     parser.add_argument("--json", type=Path, required=True)
     given = parser.parse_args()
     if parse_method(given.methods.split(",")[0]).kind != "plain":
@@ -253,6 +261,7 @@ def arguments() -> argparse.Namespace:
 def main() -> None:
     given = arguments()
     settings = {k: v for k, v in vars(given).items() if k not in LOCAL} | {"prompts_sha256": file_digest(given.prompts)}
+    settings |= {"state": json.loads(given.state.read_text("utf-8"))} if given.state else {}
     cells = begun(given, settings)
 
     def write() -> None:

@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from covey import LLM, SamplingParams
+
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "live.py"
 DRAWER = SCRIPT.with_name("draw_live.py")
 METHODS = ["plain", "plain", "suffix:goodput", "suffix:fixed-2", "random:goodput", "random:fixed-2"]
@@ -122,3 +124,15 @@ def test_the_gap_between_fixed_lengths_is_said_where_several_were_measured(
         suffix == f"of the gap between fixed lengths, suffix: {share:.0%}"
         and every == f"of the gap between fixed lengths, all: {share:.0%}"
     )
+
+
+def test_a_collective_begins_with_what_others_have_learned_and_leaves_their_file_as_it_is(run, tmp_path) -> None:
+    place = tmp_path / "state.json"
+    with LLM("toy", drafters=["suffix", "grammar"], controller="fixed", collective_state=place) as llm:
+        llm.generate("the birds and the birds", SamplingParams(max_tokens=40))
+    before = place.read_bytes()
+    (cell,) = run("--tasks", "code", "--batch", "1", "--groups", "2", "--methods", "plain,suffix+grammar:fixed-2", "--state", str(place))
+    assert cell["groups"][0]["differing"] == {"suffix+grammar:fixed-2": 0}
+    assert place.read_bytes() == before
+    settings = json.loads((tmp_path / "l.json").read_text())["settings"]
+    assert settings["state"] == json.loads(before)
