@@ -35,7 +35,10 @@ def write(place: Path, owners: tuple[str, ...], learned: dict[str, Any]) -> None
 
 
 def read(place: Path, owners: tuple[str, ...], take_up: Callable[[dict[str, Any]], None]) -> None:
-    """Hand what a file holds to `take_up`, if the file is there. Raises CoveyError where it is of others, or not what it should be."""
+    """Hand what a file holds to `take_up`, if the file is there. Raises CoveyError where it is of others, or not what it should be, or
+    could not be written later."""
+    if not place.parent.is_dir() or place.is_dir():
+        raise CoveyError(f"state file {str(place)!r}: it cannot be written there; name a file in a folder that exists")
     if not place.exists():
         return
     try:

@@ -90,3 +90,14 @@ def test_a_file_that_was_spoilt_is_refused(spoil, tmp_path):
     place.write_text(json.dumps(held))
     with pytest.raises(CoveyError, match="does not hold the records of says 7, says 8"):
         CollectiveDrafter([Says(7), Says(8)], state=place)
+
+
+def test_a_place_that_cannot_be_written_is_refused_at_once_and_one_that_goes_is_a_warning(tmp_path, caplog):
+    for place in (tmp_path / "missing" / "state.json", tmp_path):
+        with pytest.raises(CoveyError, match="state file .* cannot be written there"):
+            CollectiveDrafter([Says(7)], state=place)
+    (tmp_path / "folder").mkdir()
+    made = CollectiveDrafter([Says(7)], state=tmp_path / "folder" / "state.json")
+    (tmp_path / "folder").rmdir()
+    made.close()
+    assert "what collective 'says 7' has learned is lost" in caplog.text

@@ -11,6 +11,7 @@ text, whoever won (`ledger.py`).
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from collections.abc import Sequence as Seq
@@ -29,6 +30,8 @@ from covey.errors import CoveyError
 from covey.state import read, write
 from covey.types import Draft, Drafter, Host, Round, Sequence
 from covey.weights import POLICIES, Policy
+
+log = logging.getLogger(__name__)
 
 VOTES = ("token", "mixture", "sequence")
 MOST_MEMBERS = 8
@@ -148,7 +151,10 @@ class CollectiveDrafter(Drafter):
             member.drafter.close()
         self.ledger.standings.clear()
         if self._state is not None:
-            write(self._state, self.member_names, self.ledger.learned())
+            try:
+                write(self._state, self.member_names, self.ledger.learned())
+            except OSError as error:  # at the end there is nobody left to raise it to
+                log.warning("what collective %r has learned is lost: %s", self.name, error)
 
     def heed(self, floor: float | None) -> None:
         self.ledger.heed(floor)
