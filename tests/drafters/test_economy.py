@@ -26,7 +26,8 @@ ROUND = Round(
 def economy(cost: float, rounds: int = 50) -> Economy:
     books = Economy(2)
     for member, seconds in enumerate((0.0001, cost)):
-        books.spent((member,), seconds, guesses=1, sequences=1)
+        for _ in range(3):
+            books.spent((member,), seconds, guesses=1, sequences=1)
     for _ in range(rounds):
         books.observe(ROUND)
     return books
@@ -55,6 +56,21 @@ def test_what_others_read_of_their_prompts_in_the_same_pass_is_no_part_of_what_a
 def test_everybody_is_asked_until_costs_and_worth_are_known():
     assert pays(Economy(2), 0)
     assert pays(economy(0.5, rounds=0), 0)
+
+
+def test_a_member_whose_first_guess_met_a_hiccup_is_asked_until_it_is_known_what_a_guess_costs():
+    books = economy(0.001)
+    for _ in range(200):
+        books.winnings[1].learn(0, won=0)  # known to win nothing, as from a file: it is hardly tried
+    slow = Economy(2)
+    slow.winnings[1] = books.winnings[1]
+    slow.observe(ROUND)
+    for seconds in (0.1, 0.001):
+        slow.spent((1,), seconds, guesses=1, sequences=1)
+        assert pays(slow, 0)
+    slow.spent((1,), 0.001, guesses=1, sequences=1)
+    assert slow.cost(1) == pytest.approx(0.001)
+    assert not pays(slow, 0)
 
 
 def test_a_member_is_asked_where_its_gain_is_worth_its_time():

@@ -50,7 +50,8 @@ def test_drafts_wait_for_each_other_where_a_pass_is_worth_sharing(seconds, passe
     collective = CollectiveDrafter([lost, slow], min_survival=0.0, clock=lambda: now[0])
     books = collective.economy("")
     for member, cost in enumerate((seconds, 0.002)):
-        books.spent((member,), cost, guesses=1, sequences=1)
+        for _ in range(3):
+            books.spent((member,), cost, guesses=1, sequences=1)
     for _ in range(200):
         books.observe(ROUND)
         books.winnings[1].learn(kind_of(UNSURE), 1)

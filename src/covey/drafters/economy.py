@@ -116,6 +116,10 @@ class Economy:
         followed = (prospect.passes - 1) * fare.of(1) if prospect.passes > 1 else 0.0
         return fare.beside + followed + self.arrears[prospect.member].price(prospect.unread)
 
+    def _settled(self, member: int) -> bool:
+        fare = self.fares[member]
+        return fare is not None and fare.settled
+
     def _fare(self, member: int) -> Fare:
         fare = self.fares[member]
         assert fare is not None, f"what member {member} costs is not known"
@@ -126,14 +130,14 @@ class Economy:
         more than a guess costs, or it was passed over often enough to be tried."""
         worth, fare, place = self.token_seconds, self.fares[member], (member, kind)
         self._passed_over[place] += 1
-        if worth is None or fare is None or self._brings(member, kind, alive, _BAD_LUCK) * worth > fare.beside:
+        if worth is None or fare is None or not fare.settled or self._brings(member, kind, alive, _BAD_LUCK) * worth > fare.beside:
             return True
         return self._due(place) and self._savings.seconds >= fare.beside * self._calm(place)
 
     def chosen(self, prospects: Sequence[Prospect], paid: bool = False) -> list[bool]:
         """Which of those to ask who would be asked at once, all of whom are considered. paid: the pass is made anyway."""
         worth = self.token_seconds
-        if not prospects or worth is None or any(self.fares[each.member] is None for each in prospects):
+        if not prospects or worth is None or not all(self._settled(each.member) for each in prospects):
             return [True] * len(prospects)
         once = 0.0 if paid else self._fare(prospects[0].member).once
         surplus = [self._brings(each.member, each.kind, each.alive, _BAD_LUCK) * worth - self.adds(each) for each in prospects]

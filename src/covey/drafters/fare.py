@@ -9,6 +9,7 @@ guesses are taken to cost the same share, which is the most that one of many can
 from __future__ import annotations
 
 _MEMORY = 256.0
+_ENOUGH = 3  # passes that tell a cost: a single one may have met a hiccup
 _FIRST = 8  # among so many a dear one may have been the first of all, which warms up
 _SURPRISE = 2.0  # one counts as at most so many times what was expected: a hiccup is no trend
 _DOUBT = 0.01  # how much the sizes of passes must vary, over their mean squared, before the line is believed
@@ -42,6 +43,11 @@ class Fare:
         self._squares = self._squares * keep + guesses * guesses
         self._products = self._products * keep + guesses * seconds
         self._line = None
+
+    @property
+    def settled(self) -> bool:
+        """Whether so many passes were seen that one slow one among them cannot be all that is known."""
+        return self._trials >= _ENOUGH
 
     @property
     def once(self) -> float:
