@@ -3,7 +3,7 @@
 Each class that learns says what it has `learned()` as plain lists and takes it up again; here it is written, read and checked, so that
 a file from elsewhere can be wrong but do no harm. Knows nothing of what the numbers mean.
 
-    write(place, ("a", "b"), {"kinds": [...]}); held = read(place, ("a", "b")); numbers(held["kinds"], 11)
+    write(place, ("a", "b"), {"hits": [3.0, 1.0]}); read(place, ("a", "b"), lambda held: print(numbers(held["hits"], 2)))
 """
 
 from __future__ import annotations
