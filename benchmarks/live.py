@@ -236,6 +236,12 @@ def chosen(groups: list[dict[str, Any]], method: Method, methods: list[Method]) 
     }
 
 
+def told(ratio: dict[str, Any]) -> str:
+    """A median, with its interval where there are pairs enough for one."""
+    interval = "" if ratio["low"] is None else f" [{ratio['low']:.3f}, {ratio['high']:.3f}]"
+    return f"{ratio['median']:.3f}{interval}"
+
+
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--prompts", type=Path, required=True)
@@ -278,7 +284,7 @@ def main() -> None:
             measure(given, cell, write)
             gc.collect()
             write()
-        ratios = {label: f"{r['median']:.3f} [{r['low']:.3f}, {r['high']:.3f}]" for label, r in cell["over_plain"].items()}
+        ratios = {label: told(ratio) for label, ratio in cell["over_plain"].items()}
         print(json.dumps({**asked, "groups": len(cell["groups"]), **ratios}), flush=True)
 
 

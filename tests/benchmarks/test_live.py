@@ -131,7 +131,7 @@ def test_a_collective_begins_with_what_others_have_learned_and_leaves_their_file
     with LLM("toy", drafters=["suffix", "grammar"], controller="fixed", collective_state=place) as llm:
         llm.generate("the birds and the birds", SamplingParams(max_tokens=40))
     before = place.read_bytes()
-    (cell,) = run("--tasks", "code", "--batch", "1", "--groups", "2", "--methods", "plain,suffix+grammar:fixed-2", "--state", str(place))
+    (cell,) = run("--tasks", "code", "--batch", "1", "--groups", "1", "--methods", "plain,suffix+grammar:fixed-2", "--state", str(place))
     assert cell["groups"][0]["differing"] == {"suffix+grammar:fixed-2": 0}
     assert place.read_bytes() == before
     settings = json.loads((tmp_path / "l.json").read_text())["settings"]
