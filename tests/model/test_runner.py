@@ -41,6 +41,13 @@ def test_a_verified_position_has_the_logits_of_a_decoded_one(family, tiny):
     torch.testing.assert_close(among_others(made, 1, 61, 6), step_by_step(made, 0, 61, 6), rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_a_processor_runs_either_format_whatever_it_has_instructions_for(dtype, tiny):
+    exact = step_by_step(runner(tiny("llama"), "float64"), 0, 20, 4)
+    found = among_others(runner(tiny("llama"), dtype), 1, 20, 4).double()
+    assert (found - exact).norm() < {"float32": 1e-5, "bfloat16": 0.05}[dtype] * exact.norm()
+
+
 @pytest.mark.skipif(not HAS_BFLOAT16, reason="this processor has no bfloat16 instructions; of others nothing is claimed")
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("start", [3, 61, 150])

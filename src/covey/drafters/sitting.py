@@ -131,7 +131,7 @@ class Sitting:
         began = self.clock()
         guesses = turn.section.guesses(asked)
         seconds = self.clock() - began
-        # A member with a text to catch up with costs less next time, which is soon: until some are measured without, it is asked everywhere.
+        # A member with a text to catch up with costs less next time, which is soon: until some were without, it is asked everywhere.
         if usual:
             self.economy.spent(turn.numbers, seconds, guesses=len(asked), sequences=len({own.sequence.id for _, own in asked}))
         elif unread:
