@@ -91,13 +91,13 @@ def gumbel(seed: int, position: int, ids: NDArray[np.int64]) -> NDArray[np.float
 
 def gumbels(seeds: Seq[int], positions: Seq[int], ids: NDArray[np.int64]) -> NDArray[np.float64]:
     """The same for many positions at once: ids [N, M], a row for each seed and position -> [N, M]."""
-    token_keys, block_keys = (np.array(_keys(seeds, positions, stream))[:, None] for stream in (_TOKENS, _BLOCKS))
+    keys = np.array([_keys(seeds, positions, stream) for stream in (_BLOCKS, _TOKENS)])[:, :, None]
     blocks = ids // BLOCK
-    block_bits = _hash(block_keys, blocks)
-    first = _exponential(block_bits) / BLOCK
-    winner = blocks * BLOCK + (block_bits & (BLOCK - 1))  # low bits: the uniform above uses the high ones
-    arrivals = np.where(ids == winner, first, first + _exponential(_hash(token_keys, ids)))
-    return -np.log(arrivals)
+    bits = _hash(keys, np.stack([blocks, ids]))  # of blocks and tokens at once: half as many operations on a few numbers
+    first, later = _exponential(bits)
+    first /= BLOCK
+    winner = blocks * BLOCK + (bits[0] & (BLOCK - 1))  # low bits: the uniform above uses the high ones
+    return -np.log(np.where(ids == winner, first, first + later))
 
 
 def choose(scores: Tensor, seeds: Seq[int], positions: Seq[int]) -> list[int]:

@@ -32,15 +32,23 @@ def test_a_draft_model_of_another_tokenizer_is_refused(tiny):
         LLM("toy", drafters=[ModelDrafter(str(tiny("llama")), **KIND)])
 
 
-@pytest.mark.skipif(not linear.can_pack(torch.bfloat16, torch.device("cpu")), reason="nothing is packed here")
-def test_one_that_is_named_runs_through_weights_of_eight_bits_and_one_that_may_be_a_target_as_it_is(tiny):
-    path, kind = str(tiny("llama")), {"dtype": "bfloat16", "device": "cpu"}
+def rounds(dtype):
+    missing = not linear.can_round(dtype, torch.device("cpu"))
+    name = str(dtype).removeprefix("torch.")
+    return pytest.param(name, marks=pytest.mark.skipif(missing, reason="rounded weights are not faster here"), id=name)
+
+
+@pytest.mark.parametrize("dtype", [rounds(torch.bfloat16), rounds(torch.float32)])
+def test_one_that_is_named_runs_through_rounded_weights_and_one_that_may_be_a_target_as_it_is(dtype, tiny):
+    path, kind = str(tiny("llama")), {"dtype": dtype, "device": "cpu"}
     named, given = ModelDrafter(path, **kind), ModelDrafter(load(path, **kind))
-    assert linear.rounded_bytes(named.runner.model) > 0 == linear.rounded_bytes(given.runner.model)
-    assert named.parameter_bytes == given.parameter_bytes + linear.rounded_bytes(named.runner.model)
+    saved = linear.saved_bytes(named.runner.model)
+    assert saved != 0 == linear.saved_bytes(given.runner.model)
+    assert (saved > 0) == (dtype == "float32")  # eight bits stand beside the weights, sixteen in their place
+    assert named.parameter_bytes == given.parameter_bytes - saved
     rounds = []
     with LLM(path, drafters=[named], controller="fixed", num_speculative_tokens=4, **kind) as llm:
-        assert linear.rounded_bytes(llm.served().target.runner.model) == 0
+        assert linear.saved_bytes(llm.served().target.runner.model) == 0
         llm.observe(rounds.append)
         llm.generate([5, 6, 7, 8], SamplingParams(max_tokens=40, ignore_eos=True))
     drafted, accepted = (sum(counts) for counts in zip(*((len(r.drafted), r.accepted) for r in rounds), strict=True))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 
 import pytest
@@ -259,7 +260,10 @@ def test_beginning_anew_again_and_again_changes_no_text(company, temperature, pi
     with LLM(target, drafters=[], **common) as llm:
         plain = [done.token_ids for done in llm.generate(prompts, params, progress=False)]
     own = NestedDrafter(self_folder, **KIND)
-    drafter = own if company == "alone" else CollectiveDrafter([SuffixDrafter(), own], min_survival=0.0)
+    drafter = own if company == "alone" else CollectiveDrafter([SuffixDrafter(), own], min_survival=0.0, thrifty=False)
     with LLM(target, drafters=[drafter], controller="fixed", num_speculative_tokens=3, pipeline=pipeline, **common) as llm:
+        if company == "rested":
+            seen = itertools.count()
+            llm.observe(lambda happened: setattr(drafter.members[1], "takes_part", next(seen) % 16 < 4))
         assert [done.token_ids for done in llm.generate(prompts, params, progress=False)] == plain
     assert sum(origin > 0 for origin in begun) >= len(prompts)

@@ -17,7 +17,10 @@ def packs(dtype: torch.dtype) -> pytest.MarkDecorator:
     return pytest.mark.skipif(not linear.can_pack(dtype, CPU), reason=f"nothing is packed in {dtype} on this processor, or by this torch")
 
 
-rounds = pytest.mark.skipif(not linear.can_round(torch.bfloat16, CPU), reason="eight bits are not faster on this processor")
+def rounds(dtype: torch.dtype) -> pytest.MarkDecorator:
+    return pytest.mark.skipif(not linear.can_round(dtype, CPU), reason=f"in {dtype} rounded weights are not faster on this processor")
+
+
 DTYPES = [pytest.param(dtype, marks=packs(dtype), id=str(dtype)) for dtype in linear.MIN_TOKENS]
 CLOSE = {torch.bfloat16: {"rtol": 0.02, "atol": 0.02}, torch.float32: {"rtol": 1e-5, "atol": 1e-5}}
 
@@ -89,12 +92,12 @@ def test_in_bfloat16_a_row_has_the_same_bits_in_any_company(pair, dtype):
 
 def test_release_gives_the_weights_back(pair):
     _, packed = pair
-    held = len(linear._packed)
+    held = len(linear._held)
     linear.release_linears(packed)
-    assert len(linear._packed) == held - 3
+    assert len(linear._held) == held - 3
 
 
-@rounds
+@rounds(torch.bfloat16)
 @pytest.mark.parametrize("count", [1, linear.MOST_ROUNDED_TOKENS])
 def test_few_rows_of_a_draft_are_multiplied_by_rounded_weights(count):
     with torch.inference_mode():
@@ -104,7 +107,7 @@ def test_few_rows_of_a_draft_are_multiplied_by_rounded_weights(count):
         rounded = (weight / unit[:, None]).round() * unit.bfloat16().float()[:, None]
         model = nn.Sequential(layer)
         linear.pack_linears(model, [], rounded=True)
-        assert linear.rounded_bytes(model) == 37 * 64 + 2 * 37
+        assert linear.saved_bytes(model) == -(37 * 64 + 2 * 37)
         product = model[0].product
         x = tokens(count)
         torch.testing.assert_close(product.of(x).float(), x.float() @ rounded.T + layer.bias.float(), rtol=0.02, atol=0.02)
@@ -112,25 +115,52 @@ def test_few_rows_of_a_draft_are_multiplied_by_rounded_weights(count):
         error = (product.of(x).float() - layer(x).float()).square().mean().sqrt() / layer(x).float().square().mean().sqrt()
         assert 1e-4 < error < 0.02
         linear.release_linears(model)
-        assert linear.rounded_bytes(model) == 0
+        assert linear.saved_bytes(model) == 0
 
 
-@rounds
+@rounds(torch.bfloat16)
 def test_many_rows_of_a_draft_are_multiplied_by_its_weights():
     with torch.inference_mode():
         layer = nn.Linear(64, 48).to(torch.bfloat16)
         rounded, plain = linear.Product([layer], rounded=True), linear.Product([layer])
         x = tokens(linear.MOST_ROUNDED_TOKENS + 1)
         assert torch.equal(rounded.of(x), plain.of(x))
-        held = len(linear._rounded)
         rounded.release(), plain.release()
-        assert len(linear._rounded) == held - 1
+
+
+@rounds(torch.float32)
+@pytest.mark.parametrize("count", [1, 5, 100])
+@pytest.mark.parametrize("bias", [True, False])
+def test_in_float32_all_rows_of_a_draft_are_multiplied_by_weights_of_sixteen_bits(count, bias):
+    with torch.inference_mode():
+        layer = nn.Linear(64, 37, bias=bias)
+        model = nn.Sequential(layer)
+        linear.pack_linears(model, [], rounded=True)
+        assert linear.saved_bytes(model) == 2 * 37 * 64
+        x = tokens(count, torch.float32)
+        expected = nn.functional.linear(x, layer.weight.half().float(), layer.bias)
+        assert not torch.allclose(expected, layer(x), rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(model(x), expected, rtol=1e-5, atol=1e-5)
+        assert model(x[None]).shape == (1, count, 37)
+        linear.release_linears(model)
+        assert linear.saved_bytes(model) == 0
+
+
+@rounds(torch.float32)
+def test_weights_that_sixteen_bits_cannot_hold_stay_as_they_are():
+    with torch.inference_mode():
+        layer = nn.Linear(64, 37)
+        layer.weight[3, 5] = 1e5
+        rounded = linear.Product([layer], rounded=True)
+        x = tokens(3, torch.float32)
+        torch.testing.assert_close(rounded.of(x), layer(x))
+        rounded.release()
 
 
 def test_what_cannot_be_packed_here_is_not():
     assert not any(linear.can_pack(dtype, CPU) for dtype in (torch.float16, torch.float64))
     assert not linear.can_pack(torch.float32, torch.device("cuda"))
-    assert linear.can_pack(torch.bfloat16, CPU) or not linear.can_round(torch.bfloat16, CPU)
+    assert all(linear.can_pack(dtype, CPU) or not linear.can_round(dtype, CPU) for dtype in (torch.bfloat16, torch.float16, torch.float32))
 
 
 MANY_SIZES = """

@@ -41,7 +41,7 @@ def said(runner, feeds, seats=None):
     ("dtype", "tolerance"),
     [
         ("float64", 1e-4),  # deltas are merged in float32
-        ("float32", 2e-3),
+        ("float32", None if linear.can_round(torch.float32, torch.device("cpu")) else 2e-3),
         pytest.param(
             "bfloat16",
             None,
@@ -50,7 +50,7 @@ def said(runner, feeds, seats=None):
     ],
 )
 def test_a_row_gets_what_its_own_draft_says(dtype, tolerance, family):
-    """Alone each draft has its deltas merged. In bfloat16, where both round, it is about as far from float32."""
+    """Alone each draft has its deltas merged. Where both round their weights, it is about as far from what is exact."""
     target, folders = family
     kind = {"device": "cpu", "dtype": dtype}
     base = load(target, **kind)
@@ -67,14 +67,14 @@ def test_a_row_gets_what_its_own_draft_says(dtype, tolerance, family):
     given = gift(runner, sum(lengths))
     parts = [None] * 4 if given is None else given.split(lengths)
     for number, (seat, part) in enumerate(zip(order, parts, strict=True)):
-        alone, exact = (_alone(folders[seat], load(target, device="cpu", dtype=d), TEXTS[seat], part) for d in (dtype, "float32"))
+        alone, exact = (_alone(folders[seat], load(target, device="cpu", dtype=d), TEXTS[seat], part) for d in (dtype, "float64"))
         for exit_, (one, true) in enumerate(zip(alone, exact, strict=True)):
             got, known = together[exit_][number], true > -torch.inf
             assert torch.equal(got > -torch.inf, known)
             if tolerance is not None:
                 torch.testing.assert_close(got[known], one[known], rtol=tolerance, atol=tolerance)
             else:
-                off = [(each[known].float() - true[known]).square().mean().sqrt() for each in (got, one)]
+                off = [(each[known].double() - true[known]).square().mean().sqrt() for each in (got, one)]
                 assert off[0] < 3 * off[1]  # with another seat's deltas it would be off by much more
     runner.close()
 

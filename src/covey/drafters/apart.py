@@ -91,8 +91,7 @@ class Apart:
         else:
             economy.spent((number,), seconds, guesses=len(wanted), sequences=len(wanted))
         for tree, _, free in wanted:
-            self.ledger.spend(number, tree.draft.sequence, seconds / len(wanted), free=free)
-            self.ledger.standings[tree.draft.sequence.id].times[number] += 1
+            self.ledger.standings[tree.draft.sequence.id].spend(number, seconds / len(wanted), free=free, times=1)
         for (tree, kind, _), own in zip(wanted, proposed, strict=False):
             if not own.stale(tree.draft.sequence):
                 self._count(number, tree, own, kind)

@@ -31,6 +31,9 @@ class Gifts:
         self._parts.append(hidden.to(self._none, copy=True))
         self.stop = start + len(hidden)
 
+    def __len__(self) -> int:
+        return self.stop - self._start
+
     def of(self, start: int, stop: int) -> Tensor:
         """Positions start .. stop - 1, zeros where nothing was given: [stop - start, H]."""
         first, last = max(start, self._start), min(stop, self.stop)

@@ -204,6 +204,12 @@ class Guesser(Drafter):
         draft.suppose(supposed, length)
         return draft
 
+    def join(self, sequence: Sequence, supposed: int, length: int) -> Growing | None:
+        """As `resume`, of a draft that others have written so far."""
+        if sequence.id not in self._open:
+            self.open(sequence, 0)
+        return self.resume(sequence, supposed, length)
+
     def _written(self, drafts: list[Growing]) -> list[Draft]:
         """Write them to their ends."""
         while growing := [draft for draft in drafts if not draft.done]:

@@ -8,7 +8,6 @@ outlive it. Everybody is scored on the verified text, whoever won. Knows nothing
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
 from collections.abc import Hashable
 from collections.abc import Sequence as Seq
 from dataclasses import dataclass, field, replace
@@ -54,12 +53,24 @@ class Asked:
     after: tuple[int, ...]
 
 
+@dataclass(slots=True)
+class Spent:
+    """How often a member was asked for a draft, and its time over it; see Contribution."""
+
+    times: int = 0
+    seconds: float = 0.0
+    ventured: float = 0.0
+
+
+_NOTHING = Spent()
+
+
 @dataclass
 class Standing:
     """What is kept of one sequence: its members' weights, the draft that was voted, and what everybody guessed along it.
 
     sharing: how members that err together share their votes. elected: what was voted, by what kind of vote, also a last token that was
-    not worth writing. times: how often each member was asked for the draft that is told next; spent and ventured: see Contribution.
+    not worth writing. spent: by member, for the draft that is told next.
     """
 
     weights: Weights
@@ -70,9 +81,7 @@ class Standing:
     asked: list[Asked] = field(default_factory=list)
     elected: list[tuple[Hashable, Voted]] = field(default_factory=list)
     votes: list[tuple[str, ...]] = field(default_factory=list)
-    times: Counter[int] = field(default_factory=Counter)
-    spent: defaultdict[int, float] = field(default_factory=lambda: defaultdict(float))
-    ventured: defaultdict[int, float] = field(default_factory=lambda: defaultdict(float))
+    spent: dict[int, Spent] = field(default_factory=dict)
 
     def open(self, draft: Growing) -> None:
         self.draft, self.casts, self.asked, self.elected, self.votes = draft, [], [], [], []
@@ -85,20 +94,19 @@ class Standing:
 
     def reckon_anew(self) -> None:
         """What is asked from here on is told with another draft: what was asked so far is in the one that was sent."""
-        self.times.clear()
-        self.spent.clear()
-        self.ventured.clear()
+        self.spent = {}
 
-    def spend(self, member: int, seconds: float, *, free: bool) -> None:
-        """A member took so long over the draft. free: without regard to what that costs."""
-        self.spent[member] += seconds
+    def spend(self, member: int, seconds: float, *, free: bool, times: int = 0) -> None:
+        """A member was asked so often, and took so long over the draft. free: without regard to what that costs."""
+        spent = self.spent.get(member) or self.spent.setdefault(member, Spent())
+        spent.times += times
+        spent.seconds += seconds
         if not free:
-            self.ventured[member] += seconds
+            spent.ventured += seconds
 
     def contribution(self, member: int, name: str) -> Contribution:
-        rate = self.rates.of(member)
-        weight = self.weights.of(member, rate)
-        return Contribution(name, rate, weight, self.times[member], self.spent[member], self.ventured[member])
+        rate, spent = self.rates.of(member), self.spent.get(member, _NOTHING)
+        return Contribution(name, rate, self.weights.of(member, rate), spent.times, spent.seconds, spent.ventured)
 
 
 class Ledger:
@@ -222,16 +230,20 @@ class Ledger:
 
     def _score(self, standing: Standing, sequence: Sequence, known: list[int], sent: int) -> None:
         """known: the text from where the draft began, as far as its guesses can be judged."""
-        corrections, economy, kinship = self._corrections_of(sequence.target), self.economy(sequence.target), self.kinship(sequence.target)
+        corrections, weights, rates = self._corrections_of(sequence.target), standing.weights, standing.rates
+        records = self.records.kept(sequence.target, sequence.kind)
         for casts, (kind, voted), token in zip(standing.casts, standing.elected, known, strict=False):
             for cast in casts:
-                standing.weights.record(cast.member, cast.token == token, cast.estimate)
-                standing.rates.record(cast.member, cast.token == token)
-                self.records.record(sequence.target, sequence.kind, cast.member, cast.token == token)
+                hit = cast.token == token
+                weights.record(cast.member, hit, cast.estimate)
+                rates.record(cast.member, hit)
+                for record in records:
+                    record[cast.member].record(hit)
             if len(casts) > 1:
-                kinship.record([(cast.member, cast.token) for cast in casts], token)
+                self.kinship(sequence.target).record([(cast.member, cast.token) for cast in casts], token)
             corrections.record(kind, voted.sure, voted.token == token)
-        _settle_accounts(economy, standing, known, sent)
+        if standing.asked:
+            _settle_accounts(self.economy(sequence.target), standing, known, sent)
 
     def _corrections_of(self, target: str) -> Corrections:
         if target not in self._corrections:

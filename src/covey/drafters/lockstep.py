@@ -9,13 +9,14 @@ drafts; how the vote on them is held is for a `Sitting`, and how one token is el
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from covey.drafters.elections import Election
 from covey.drafters.guesser import Growing
 from covey.drafters.ledger import Ledger
 from covey.drafters.member import Member, Whole
 from covey.drafters.section import sections
-from covey.drafters.sitting import Sitting, Turn
+from covey.drafters.sitting import Copies, Sitting, Turn
 
 
 class Lockstep:
@@ -27,40 +28,49 @@ class Lockstep:
 
     def vote(self, drafts: list[Growing]) -> None:
         """Write these drafts, all of one target."""
-        self._hold(drafts, [self._lead(number, drafts) for number in range(len(self.members))])
+        self._hold(drafts, [self._copies(number, drafts) for number in range(len(self.members))])
 
     def go_on(self, drafts: list[Growing]) -> None:
         """Write on in these drafts, whose lengths were raised. Members that draft whole sequences have said what they had to say."""
-        self._hold(drafts, [self._resume(number, drafts) for number in range(len(self.members))])
+        self._hold(drafts, [Copies(partial(self._join, number)) for number in range(len(self.members))])
 
-    def _hold(self, drafts: list[Growing], led: list[dict[int, Growing]]) -> None:
-        """Vote until all are done. led: for each member, its own copies of the drafts that it takes part in, by sequence."""
+    def _hold(self, drafts: list[Growing], copies: list[Copies]) -> None:
+        """Vote until all are done. copies: those of each member."""
         if drafts:
             economy = self.ledger.economy(drafts[0].sequence.target)
             turns = self._turns(economy.order())
-            Sitting(self.members, turns, led, self.ledger, economy, self.election, self.thrifty, self.clock).hold(drafts)
+            Sitting(self.members, turns, copies, self.ledger, economy, self.election, self.thrifty, self.clock).hold(drafts)
 
     def _turns(self, order: list[int]) -> list[Turn]:
         """Who is asked when, and in which order of those who are asked at once; order: of all members."""
         turns = [Turn(section, sorted(section.numbers, key=order.index)) for section in self.sections]
         return sorted(turns, key=lambda turn: order.index(turn.numbers[0]))
 
-    def _resume(self, number: int, drafts: list[Growing]) -> dict[int, Growing]:
-        """The drafts that a member took part in, and can go on with."""
-        member = self.members[number]
-        if member.guesser is None:
-            return {}
-        parts = [(draft, max(0, draft.length - draft.supposed)) for draft in drafts if member.drafts_for(draft.sequence)]
-        resumed = {draft.sequence.id: member.call("resume", None, draft.sequence, draft.supposed, length) for draft, length in parts}
-        return {name: draft for name, draft in resumed.items() if draft is not None}
+    def _copies(self, number: int, drafts: list[Growing]) -> Copies:
+        """A member that drafts whole sequences only does that now."""
+        if self.members[number].guesser is not None:
+            return Copies(partial(self._open, number))
+        proposed = self._proposed(number, drafts)
+        return Copies(lambda draft: proposed.get(draft.sequence.id))
 
-    def _lead(self, number: int, drafts: list[Growing]) -> dict[int, Growing]:
-        """The drafts that a member takes part in, by sequence; its own copy, written on by the vote."""
+    def _open(self, number: int, draft: Growing) -> Growing | None:
+        member = self.members[number]
+        if draft.length <= 0 or not member.drafts_for(draft.sequence):
+            return None
+        own: Growing | None = member.call("open", None, draft.sequence, draft.length)
+        return own
+
+    def _join(self, number: int, draft: Growing) -> Growing | None:
+        member = self.members[number]
+        if member.guesser is None or not member.drafts_for(draft.sequence):
+            return None
+        own: Growing | None = member.call("join", None, draft.sequence, draft.supposed, max(0, draft.length - draft.supposed))
+        return own
+
+    def _proposed(self, number: int, drafts: list[Growing]) -> dict[int, Growing]:
+        """The drafts of a member that cannot be led, by sequence."""
         member = self.members[number]
         wanted = [draft for draft in drafts if draft.length > 0 and member.drafts_for(draft.sequence)]
-        if member.guesser is not None:
-            opened = {draft.sequence.id: member.call("open", None, draft.sequence, draft.length) for draft in wanted}
-            return {name: draft for name, draft in opened.items() if draft is not None}
         if not wanted:
             return {}
         began = self.clock()

@@ -22,7 +22,7 @@ class ModelDrafter(Stepwise):
     Survival is the product of the draft model's own probabilities of its choices. Past the draft model's context
     limit a sequence gets no drafts and goes on without. Raises UnsupportedError when the tokenizers differ.
 
-    Named, it is loaded for drafting alone, so that it may run through weights of eight bits where that is faster; a
+    Named, it is loaded for drafting alone, so that it may run through rounded weights where that is faster; a
     model that is handed over may be somebody's target, too, and is run as it is.
     """
 
@@ -30,7 +30,7 @@ class ModelDrafter(Stepwise):
 
     def __init__(self, model: str | LoadedModel, *, dtype: str = "auto", device: str = "auto", compiled: bool = False) -> None:
         loaded = load(model, dtype=dtype, device=device) if isinstance(model, str) else model
-        runner = ModelRunner(loaded, compiled, rounded=isinstance(model, str))
+        runner = ModelRunner(loaded, compiled, exact=not isinstance(model, str))
         self.parameter_bytes = runner.parameter_bytes
         super().__init__(f"model:{loaded.name}", runner, loaded.tokenizer, loaded.vocab_size, loaded.max_position)
 

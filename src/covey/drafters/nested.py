@@ -85,7 +85,7 @@ class NestedDrafter(Stepwise):
         plain = sum(p.numel() * p.element_size() for p in nested.parameters())
         name, limit = f"nested:{folder.name}", int(layers.max_position_embeddings)
         super().__init__(name, ExitRunner(nested), loaded.tokenizer, self.config.vocab_size, limit)
-        self.parameter_bytes = plain + self.runner.rounded_bytes
+        self.parameter_bytes = plain - self.runner.saved_bytes
         self.folder, self.seat, self.stack = folder, 0, Stack(self.runner, [self])
         self.wants_hidden = self.runner.wants_gift
         self.serves_several = not self.wants_hidden
@@ -172,8 +172,12 @@ class NestedDrafter(Stepwise):
         super().close()
 
     def receive(self, sequence: Sequence, start: int, hidden: Tensor) -> None:
-        """Keep what the target left until it has been read."""
-        self._gifts[sequence.id].add(start, hidden)
+        """Keep what the target left until it has been read, or is too far back."""
+        gifts, stop = self._gifts[sequence.id], start + len(hidden)
+        needed = max(start, stop - 1 - _LOOKS_BACK)
+        gifts.add(needed, hidden[needed - start :])
+        if len(gifts) > 2 * _LOOKS_BACK:
+            gifts.drop(needed)
 
     def propose(self, sequences: list[Sequence], lengths: list[int]) -> list[Draft]:
         """As Guesser, no longer than was found to pay, unless a controller or a vote decides how long."""

@@ -21,7 +21,9 @@ _PRIOR, _PRIOR_TRIALS = 0.4, 10.0
 
 
 @dataclass
-class _Rate:
+class Rate:
+    """Of one member with one kind of request."""
+
     hits: float = 0.0
     trials: float = 0.0
 
@@ -38,7 +40,7 @@ class Records:
 
     def __init__(self, members: tuple[str, ...]) -> None:
         self.members = members
-        self._rates: OrderedDict[tuple[str, str], list[_Rate]] = OrderedDict()
+        self._rates: OrderedDict[tuple[str, str], list[Rate]] = OrderedDict()
 
     def of(self, target: str, label: str) -> list[float]:
         """Each member's hit rate with such requests; what a kind has not shown yet is taken from all of the target's."""
@@ -46,8 +48,12 @@ class Records:
         return rates if label == _ALL else [rate.of(prior) for rate, prior in zip(self._of(target, label), rates, strict=True)]
 
     def record(self, target: str, label: str, member: int, hit: bool) -> None:
-        for kind in {_ALL, label}:
-            self._of(target, kind)[member].record(hit)
+        for rates in self.kept(target, label):
+            rates[member].record(hit)
+
+    def kept(self, target: str, label: str) -> list[list[Rate]]:
+        """The members' rates in all records that such a request counts in."""
+        return [self._of(target, kind) for kind in {_ALL, label}]
 
     def learned(self) -> list[Any]:
         """All records, as plain lists."""
@@ -56,15 +62,15 @@ class Records:
     def take_up(self, held: list[Any]) -> None:
         """What another process has learned. Raises ValueError or TypeError where it is not of so many members."""
         for target, label, rates in held:
-            made = [_Rate(*numbers(rate, 2, low=0.0)) for rate in rates]
+            made = [Rate(*numbers(rate, 2, low=0.0)) for rate in rates]
             if len(made) != len(self.members):
                 raise ValueError(f"{len(self.members)} records are expected, not {len(made)}")
             self._rates[str(target), str(label)] = made
 
-    def _of(self, target: str, label: str) -> list[_Rate]:
+    def _of(self, target: str, label: str) -> list[Rate]:
         key = (target, label)
         if key not in self._rates:
-            self._rates[key] = [_Rate() for _ in self.members]
+            self._rates[key] = [Rate() for _ in self.members]
             while len(self._rates) > _MOST_KINDS:
                 self._rates.popitem(last=False)
         self._rates.move_to_end(key)

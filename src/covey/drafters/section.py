@@ -56,7 +56,9 @@ class One:
 
     def usual(self, asked: list[Asked]) -> bool:
         """What a whole draft cost was spent when it was made; what follows a draft token by token runs more than once."""
-        return self.member.guesser is not None and all(self.member.passes(own) == 1 for _, own in asked)
+        if self.member.guesser is None:
+            return False
+        return not self.member.drafter.wants_hidden or all(self.member.passes(own) == 1 for _, own in asked)
 
 
 class Kin:

@@ -5,7 +5,7 @@ The next token of a draft is voted on in turns, the cheapest members first. The 
 Where somebody may be, the draft waits until all others wait or are done, so that as many as can share a pass: if passes of the cheaper
 ones cost next to nothing beside it. Else all drafts keep step.
 
-    Sitting(members, turns, led, ledger, economy, Plurality(), thrifty=True, clock=time.perf_counter).hold(drafts)
+    Sitting(members, turns, copies, ledger, economy, Plurality(), thrifty=True, clock=time.perf_counter).hold(drafts)
 """
 
 from __future__ import annotations
@@ -33,7 +33,27 @@ class Turn:
     numbers: list[int]
 
 
-@dataclass
+class Copies:
+    """A member's own copies of the drafts that are voted on, written on by the vote. Each is begun when the member may be asked about it
+    for the first time, which for a dear one is seldom. begin: how, None where it cannot take part."""
+
+    def __init__(self, begin: Callable[[Growing], Growing | None]) -> None:
+        self._begin = begin
+        self._begun: dict[int, Growing | None] = {}  # by sequence
+
+    def of(self, draft: Growing) -> Growing | None:
+        name = draft.sequence.id
+        if name not in self._begun:
+            self._begun[name] = self._begin(draft)
+        return self._begun[name]
+
+    def end(self, draft: Growing) -> None:
+        """The vote on a draft is over: what was written is known to all who took part."""
+        if (own := self._begun.get(draft.sequence.id)) is not None:
+            own.tokens[:] = draft.tokens
+
+
+@dataclass(slots=True)
 class _Ballots:
     """The vote on the next token of one draft while it is held. questions: what is to be asked in the turn that it waits for."""
 
@@ -56,20 +76,20 @@ class _Question(NamedTuple):
 
 
 class Sitting:
-    """See above. led: for each member, its own copies of the drafts that it takes part in, by sequence; written on by the vote."""
+    """See above. copies: those of each member."""
 
     def __init__(
         self,
         members: list[Member],
         turns: list[Turn],
-        led: list[dict[int, Growing]],
+        copies: list[Copies],
         ledger: Ledger,
         economy: Economy,
         election: Election,
         thrifty: bool,
         clock: Callable[[], float],
     ) -> None:
-        self.members, self.turns, self.led, self.ledger, self.economy = members, turns, led, ledger, economy
+        self.members, self.turns, self.copies, self.ledger, self.economy = members, turns, copies, ledger, economy
         self.election, self.thrifty, self.clock = election, thrifty, clock
         self._waiting: list[list[_Ballots]] = [[] for _ in turns]
 
@@ -84,9 +104,8 @@ class Sitting:
             for ballot in ballots:
                 self._pass_on(ballot, at + 1)
         for draft in drafts:
-            for copies in self.led:
-                if (own := copies.get(draft.sequence.id)) is not None:
-                    own.tokens[:] = draft.tokens
+            for copies in self.copies:
+                copies.end(draft)
 
     def _begin(self, draft: Growing) -> None:
         if not draft.done:
@@ -139,8 +158,7 @@ class Sitting:
         share = seconds / len(questions)
         for question, guess in zip(questions, guesses, strict=True):
             standing = self.ledger.standings[question.own.sequence.id]
-            standing.spend(question.number, share, free=question.free)
-            standing.times[question.number] += 1
+            standing.spend(question.number, share, free=question.free, times=1)
             if guess is not None:
                 self._count(question, Cast(question.number, guess.token, guess.probability, guess.likely), standing)
 
@@ -148,17 +166,18 @@ class Sitting:
         """Who of those who are asked at once may be worth asking about one draft."""
         draft, casts = ballot.draft, ballot.casts
         kind = kind_of(max([cast.estimate for cast in casts]) if casts else None)
-        name, written, alive = draft.sequence.id, len(draft.tokens), draft.alive
+        alive = draft.alive
         questions: list[_Question] = []
         for number in numbers:
-            own = self.led[number].get(name)
-            if own is None or written >= own.length:
+            free = not ballot.heard or not self.thrifty or self.members[number].guesser is None
+            if not free and not self.economy.considers(number, kind, alive):
                 continue
-            free = not self.thrifty or not ballot.heard or self.members[number].guesser is None
+            own = self.copies[number].of(draft)
+            if own is None or len(draft.tokens) >= own.length:
+                continue
             ballot.heard = True
-            if free or self.economy.considers(number, kind, alive):
-                own.tokens[:] = draft.tokens
-                questions.append(_Question(ballot, number, own, kind, free))
+            own.tokens[:] = draft.tokens
+            questions.append(_Question(ballot, number, own, kind, free))
         return questions
 
     def _worth_asking(self, questions: list[_Question]) -> list[_Question]:
@@ -179,7 +198,8 @@ class Sitting:
         ballot = question.ballot
         before = ballot.voted
         ballot.casts.append(cast)
-        ballot.casts.sort(key=lambda cast: cast.member)  # of equals the first member decides, whoever was asked first
+        if before is not None:
+            ballot.casts.sort(key=lambda cast: cast.member)  # of equals the first member decides, whoever was asked first
         ballot.voted = self.election.elect(ballot.draft, ballot.casts, standing)
         if not question.free:
             place = len(ballot.draft.tokens)

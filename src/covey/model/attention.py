@@ -63,7 +63,7 @@ class View:
     offset: int
     stop: int
     slots: slice | Tensor
-    mask: Tensor  # additive, [groups * padded queries, L]
+    mask: Tensor | None  # additive, [groups * padded queries, L]; None: all are seen
 
     def of(self, cache: Tensor) -> Tensor:
         """The visible part of the row's cache: [1, heads, L, dim]."""
@@ -82,11 +82,12 @@ class Plan:
 class Pass:
     """One forward pass over N tokens: where each one's keys and values go [N], and which queries belong to which row.
 
-    Tokens behind the last span only fill the pass up; what they see is of no use.
+    Tokens behind the last span only fill the pass up; what they see is of no use. exact: queries get the same bits in any company,
+    for which they are padded; a draft's need not, and a small draft's pass is not much more than what that takes.
     """
 
-    def __init__(self, slots: Tensor, spans: list[Span]) -> None:
-        self.slots, self.spans = slots, spans
+    def __init__(self, slots: Tensor, spans: list[Span], exact: bool = True) -> None:
+        self.slots, self.spans, self.exact = slots, spans, exact
         self._plans: dict[tuple[int, int | None], Plan] = {}
 
     def plan(self, groups: int, window: int | None, dtype: torch.dtype) -> Plan:
@@ -103,15 +104,17 @@ class Pass:
         real: list[int] = []  # at which place each query stands
         for span in self.spans:
             offset, last = len(padded), span.offset + span.count - 1
-            count = max(span.count, -(-MIN_QUERIES // groups))
+            count = max(span.count, -(-MIN_QUERIES // groups)) if self.exact else span.count
             padded += [min(span.offset + i, last) for i in range(count)]
             real += range(offset, offset + span.count)
-            first = _first_key(span, window)
-            seen = slice(span.slots.start + first, span.slots.stop) if isinstance(span.slots, slice) else span.slots[first:]
+            if span.count == 1 and not self.exact:
+                views.append(View(offset, len(padded), _cut(span.slots, _first_seen(span, window), span.start + 1), None))
+                continue
+            first = _first_seen(span, window) // KEY_BLOCK * KEY_BLOCK
             place = span.start, span.count
             if place not in masks:
                 masks[place] = _mask(span, count, first, window, dtype, self.slots.device).repeat(groups, 1)
-            views.append(View(offset, len(padded), seen, masks[place]))
+            views.append(View(offset, len(padded), _cut(span.slots, first, None), masks[place]))
         total = len(self.slots)
         real += [real[-1]] * (total - len(real))
         if padded == list(range(total)):
@@ -120,9 +123,16 @@ class Pass:
         return Plan(views, torch.tensor(padded, device=device), torch.tensor(real, device=device))
 
 
-def _first_key(span: Span, window: int | None) -> int:
-    """The block border before the first position that any query of the span may see."""
-    return 0 if window is None else max(0, span.start - window + 1) // KEY_BLOCK * KEY_BLOCK
+def _first_seen(span: Span, window: int | None) -> int:
+    """The first position that any query of the span may see."""
+    return 0 if window is None else max(0, span.start - window + 1)
+
+
+def _cut(slots: slice | Tensor, first: int, stop: int | None) -> slice | Tensor:
+    """Those of some of the positions, None: to the last one."""
+    if isinstance(slots, slice):
+        return slice(slots.start + first, slots.stop if stop is None else slots.start + stop)
+    return slots[first:stop]
 
 
 def _mask(span: Span, count: int, first: int, window: int | None, dtype: torch.dtype, device: torch.device) -> Tensor:
@@ -192,9 +202,10 @@ def _zeros(shape: tuple[int, int, int], dtype: torch.dtype, device: torch.device
     return torch.frombuffer(memory, dtype=dtype).view(shape)
 
 
-def _capped(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, scale: float, softcap: float) -> Tensor:
+def _capped(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scale: float, softcap: float) -> Tensor:
     """Attention with tanh-capped scores (Gemma 2), which the fused kernels do not offer."""
-    scores = torch.tanh(query @ key.transpose(-1, -2) * scale / softcap) * softcap + mask
+    scores = torch.tanh(query @ key.transpose(-1, -2) * scale / softcap) * softcap
+    scores = scores if mask is None else scores + mask
     return scores.softmax(-1, dtype=torch.promote_types(query.dtype, torch.float32)).to(query.dtype) @ value
 
 

@@ -66,8 +66,8 @@ class ExitRunner:
         return len(self._stages)
 
     @property
-    def rounded_bytes(self) -> int:
-        return linear.rounded_bytes(self.draft)
+    def saved_bytes(self) -> int:
+        return linear.saved_bytes(self.draft)
 
     @property
     def wants_gift(self) -> bool:
@@ -97,7 +97,7 @@ class ExitRunner:
         hidden: [N, H], what the stage before left at these positions; for the first stage, which reads the tokens, the gift
         that belongs to them, or None where the draft reads none. seats: whose each feed is; None: all of the first.
         """
-        placed = place(self.rows, feeds, 1, self.device)
+        placed = place(self.rows, feeds, 1, self.device, exact=False)
         every = zip(feeds, seats or [0] * len(feeds), strict=True)
         self.seats.take([seat for feed, seat in every for _ in feed.tokens])
         with torch.inference_mode():
@@ -155,7 +155,7 @@ def stacked_runner(like: ExitRunner, drafts: list[tuple[Path, Basis | None]]) ->
     stack_deltas(trunk, deltas, seats)
     runner = ExitRunner(trunk, seats)
     sizes = [count * like.dtype.itemsize for count in numbers]
-    return runner, [sizes[0] + runner.rounded_bytes, *sizes[1:]]
+    return runner, [sizes[0] - runner.saved_bytes, *sizes[1:]]
 
 
 Stage = Callable[[Tensor, Tensor], Tensor]  # hidden states [1, N, H] and positions [1, N] -> [1, N, H]

@@ -4,8 +4,9 @@ oneDNN repacks an ordinary bfloat16 weight on every call; doing it once makes a 
 without compiling anything. In float32, for processors that have no bfloat16, a packed product of a few rows takes half of
 the time of an ordinary one, or less. Layers that are given the same input (a query, key and value projection; the gate and
 the way up) become one product, which saves a quarter of what the products take. A draft, whose guesses need not be those of
-its weights to the last bit, has its few rows multiplied by weights of eight bits: what a small product takes is the way of
-its weights from memory. Knows nothing of models beyond `torch.nn.Linear`.
+its weights to the last bit, has its rows multiplied by rounded weights: what a small product takes is the way of its weights from
+memory. In bfloat16 few rows take weights of eight bits, in float32 all take weights of sixteen. Knows nothing of models beyond
+`torch.nn.Linear`.
 
     with Inputs(model) as inputs:
         model(...)                       # any pass shows which layers share their input
@@ -16,7 +17,7 @@ from __future__ import annotations
 
 import platform
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -34,27 +35,71 @@ _PACK_FOR_TOKENS = 8
 # Up to so many rows eight bits were the faster ones for every shape of weight, at one row by half to two thirds (docs/log.md).
 MOST_ROUNDED_TOKENS = 8
 
-# A packed weight is an opaque tensor, which torch.compile cannot trace. It is therefore known by a number, held in
-# a buffer so that one compiled layer serves all layers of its shape. What is not compiled need not go by an operator.
-_packed: dict[int, Tensor] = {}
-_rounded: dict[int, tuple[Tensor, Tensor]] = {}  # of some: int8 [out, in], and what a unit of each row is worth
-_next_handle = iter(range(1 << 62))
-
 _multiply = torch.ops.mkldnn._linear_pointwise.default  # the overload itself: looking it up costs as much as a small product
+
+
+class Weights(Protocol):
+    """A weight [out, in] as it is held. saved: the bytes that it takes less than the weight as it was."""
+
+    saved: int
+
+    def times(self, x: Tensor, bias: Tensor | None) -> Tensor:
+        """x [..., in] -> [..., out]."""
+        ...
+
+
+class Whole:
+    """In the layout that the matrix library wants, to the last bit."""
+
+    saved = 0
+
+    def __init__(self, weight: Tensor) -> None:
+        self._packed = torch.ops.mkldnn._reorder_linear_weight(weight, _PACK_FOR_TOKENS)
+
+    def times(self, x: Tensor, bias: Tensor | None) -> Tensor:
+        product: Tensor = _multiply(x, self._packed, bias, "none", [], "")
+        return product
+
+
+class EightBits:
+    """For few rows whole numbers up to 127, and what one of them is worth in each row of the weight; the weight itself beside them."""
+
+    def __init__(self, weight: Tensor) -> None:
+        unit = weight.float().abs().amax(1).clamp(min=1e-30) / 127
+        self._whole = Whole(weight)
+        self._numbers, self._unit = (weight.float() / unit[:, None]).round().to(torch.int8), unit.to(weight.dtype)
+        self.saved = -self._numbers.nbytes - self._unit.nbytes
+
+    def times(self, x: Tensor, bias: Tensor | None) -> Tensor:
+        if x.shape[:-1].numel() > MOST_ROUNDED_TOKENS:
+            return self._whole.times(x, bias)
+        y = torch._weight_int8pack_mm(x.reshape(-1, x.shape[-1]), self._numbers, self._unit).view(*x.shape[:-1], len(self._unit))
+        return y if bias is None else y.add_(bias)
+
+
+class SixteenBits:
+    """In float16, multiplied and summed in float32, for any number of rows; nothing is held beside it."""
+
+    def __init__(self, weight: Tensor) -> None:
+        self._packed = torch.ops.quantized.linear_prepack_fp16(weight.contiguous(), None)
+        self.saved = weight.nbytes - 2 * weight.numel()
+
+    def times(self, x: Tensor, bias: Tensor | None) -> Tensor:
+        y: Tensor = torch.ops.quantized.linear_dynamic_fp16.default(x, self._packed)
+        return y if bias is None else y.add_(bias)
+
+
+# A packed weight is an opaque object, which torch.compile cannot trace. It is therefore known by a number, held in
+# a buffer so that one compiled layer serves all layers of its shape. What is not compiled need not go by an operator.
+_held: dict[int, Weights] = {}
+_next_handle = iter(range(1 << 62))
 
 _library = torch.library.Library("covey", "FRAGMENT")
 _library.define("linear(Tensor x, Tensor handle, Tensor? bias, int features) -> Tensor")
 
 
 def _linear(x: Tensor, handle: Tensor, bias: Tensor | None, features: int) -> Tensor:
-    return _product(x, int(handle), bias, features)
-
-
-def _product(x: Tensor, number: int, bias: Tensor | None, features: int) -> Tensor:
-    if number in _rounded and x.shape[:-1].numel() <= MOST_ROUNDED_TOKENS:
-        y = torch._weight_int8pack_mm(x.reshape(-1, x.shape[-1]), *_rounded[number]).view(*x.shape[:-1], features)
-        return y if bias is None else y.add_(bias)
-    return _multiply(x, _packed[number], bias, "none", [], "")
+    return _held[int(handle)].times(x, bias)
 
 
 def _linear_shape(x: Tensor, handle: Tensor, bias: Tensor | None, features: int) -> Tensor:
@@ -68,16 +113,14 @@ torch.library.register_fake("covey::linear", _linear_shape)
 class Product:
     """y = x W^T + b for layers of one input, their weights below one another, prepacked. The plain weights are not kept.
 
-    rounded: few rows are multiplied by the weights rounded to eight bits.
+    rounded: rows are multiplied by the weights rounded to fewer bits.
     """
 
     def __init__(self, layers: list[nn.Linear], rounded: bool = False) -> None:
         self.features = sum(layer.out_features for layer in layers)
         self.number = next(_next_handle)
         weight = layers[0].weight if len(layers) == 1 else torch.cat([layer.weight for layer in layers])
-        _packed[self.number] = torch.ops.mkldnn._reorder_linear_weight(weight.detach(), _PACK_FOR_TOKENS)
-        if rounded:
-            _rounded[self.number] = _in_eight_bits(weight.detach())
+        _held[self.number] = _rounded(weight.detach()) if rounded else Whole(weight.detach())
         self.bias = _stacked_bias(layers)
         self.handle = torch.tensor(self.number)
         self.input: Tensor | None = None  # of the last product, while there are layers that have not yet asked for it
@@ -90,7 +133,7 @@ class Product:
             if torch.compiler.is_compiling():
                 self.output = torch.ops.covey.linear(x, self.handle, self.bias, self.features)
             else:
-                self.output = _product(x, self.number, self.bias, self.features)
+                self.output = _held[self.number].times(x, self.bias)
         return self.output
 
     def forget(self) -> None:
@@ -98,14 +141,14 @@ class Product:
 
     def release(self) -> None:
         """Give back the packed weight; the layers are unusable afterwards."""
-        _packed.pop(self.number, None)
-        _rounded.pop(self.number, None)
+        _held.pop(self.number, None)
 
 
-def _in_eight_bits(weight: Tensor) -> tuple[Tensor, Tensor]:
-    """[out, in] as whole numbers up to 127, and what one of each row is worth, [out]."""
-    unit = weight.float().abs().amax(1).clamp(min=1e-30) / 127
-    return (weight.float() / unit[:, None]).round().to(torch.int8), unit.to(weight.dtype)
+def _rounded(weight: Tensor) -> Weights:
+    """As few bits as pay in its format, and as can hold it."""
+    if weight.dtype == torch.bfloat16:
+        return EightBits(weight)
+    return SixteenBits(weight) if weight.abs().max() <= torch.finfo(torch.float16).max else Whole(weight)
 
 
 def _stacked_bias(layers: list[nn.Linear]) -> Tensor | None:
@@ -172,16 +215,18 @@ def can_pack(dtype: torch.dtype, device: torch.device) -> bool:
 
 
 def can_round(dtype: torch.dtype, device: torch.device) -> bool:
-    """Whether weights of eight bits are faster here for few rows: those beside packed ones in bfloat16. Without the instructions for
-    those the kernels for eight bits are slower than any other."""
-    return dtype == torch.bfloat16 and can_pack(dtype, device)
+    """Whether rounded weights are faster here: those of eight bits for few rows beside packed ones in bfloat16 (without the instructions
+    for those the kernels for eight bits are slower than any other), and those of sixteen in float32, where torch has FBGEMM's kernels."""
+    if not can_pack(dtype, device):
+        return False
+    return dtype == torch.bfloat16 or torch.backends.quantized.engine in ("x86", "fbgemm")
 
 
 def pack_linears(model: nn.Module, shared: list[list[nn.Linear]], rounded: bool = False) -> None:
     """Replace every plain nn.Linear in the model by a PackedLinear, in place; those that share an input share a product.
 
-    rounded: a pass of up to MOST_ROUNDED_TOKENS takes weights of eight bits. For drafts: what it gives is not to the last bit
-    what it gives in a larger pass.
+    rounded: passes take weights of fewer bits, where that is faster. For drafts: what comes of them is not to the last bit what comes of
+    the weights as they are, nor always what comes of them in a larger pass.
     """
     company = {id(layer): run for run in shared for layer in run}
     made: dict[int, PackedLinear] = {}
@@ -201,10 +246,10 @@ def _pack(layers: list[nn.Linear], rounded: bool) -> dict[int, PackedLinear]:
     return made
 
 
-def rounded_bytes(model: nn.Module) -> int:
-    """What the weights of eight bits take beside the others."""
+def saved_bytes(model: nn.Module) -> int:
+    """What the weights take less than as they were; less than 0 where rounded ones are held beside them."""
     numbers = {module.product.number for module in model.modules() if isinstance(module, PackedLinear)}
-    return sum(part.nbytes for number in numbers for part in _rounded.get(number, ()))
+    return sum(_held[number].saved for number in numbers if number in _held)
 
 
 def release_linears(model: nn.Module) -> None:

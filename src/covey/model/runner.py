@@ -42,8 +42,8 @@ class Placed:
     padding: int
 
 
-def place(rows: RowPool, feeds: list[Feed], min_tokens: int, device: torch.device) -> Placed:
-    """Lay feeds side by side. Padding goes to a slot of its own behind all rows."""
+def place(rows: RowPool, feeds: list[Feed], min_tokens: int, device: torch.device, exact: bool = True) -> Placed:
+    """Lay feeds side by side. Padding goes to a slot of its own behind all rows. exact: see Pass."""
     positions: list[int] = []
     slots: list[int] = []
     wanted: list[int] = []
@@ -57,7 +57,7 @@ def place(rows: RowPool, feeds: list[Feed], min_tokens: int, device: torch.devic
     padding = max(0, min_tokens - len(positions))
     positions += [0] * padding
     slots += [rows.num_slots] * padding
-    return Placed(_ids(positions, device), Pass(_ids(slots, device), spans), _ids(wanted or [0], device), padding)
+    return Placed(_ids(positions, device), Pass(_ids(slots, device), spans, exact), _ids(wanted or [0], device), padding)
 
 
 def _spans(rows: RowPool, feed: Feed, offset: int, device: torch.device) -> list[Span]:
@@ -95,16 +95,17 @@ def _ids(values: list[int], device: torch.device) -> Tensor:
 class ModelRunner:
     """A loaded model with its KV cache. One thread at a time.
 
-    rounded: few tokens are run through weights of eight bits where that is faster (model/linear.py); for drafts alone.
+    exact: False lets what a token gets depend, to the last bits, on which others are run beside it, and weights be rounded
+    (model/linear.py) where that is faster; for drafts alone.
     """
 
-    def __init__(self, loaded: LoadedModel, compiled: bool = False, rounded: bool = False) -> None:
+    def __init__(self, loaded: LoadedModel, compiled: bool = False, exact: bool = True) -> None:
         self.loaded = loaded
         self.model = loaded.model
         self.device, self.dtype = loaded.device, loaded.dtype
         self.rows = RowPool(0)
-        self.closed = False
-        packed, rounded = linear.can_pack(self.dtype, self.device), rounded and linear.can_round(self.dtype, self.device)
+        self.closed, self.exact = False, exact
+        packed, rounded = linear.can_pack(self.dtype, self.device), not exact and linear.can_round(self.dtype, self.device)
         self._min_tokens = linear.MIN_TOKENS[self.dtype] if packed and not rounded else 1
         with torch.inference_mode():
             with linear.Inputs(self.model) as inputs:
@@ -118,7 +119,7 @@ class ModelRunner:
 
     @property
     def parameter_bytes(self) -> int:
-        return self.loaded.parameter_bytes + linear.rounded_bytes(self.model)
+        return self.loaded.parameter_bytes - linear.saved_bytes(self.model)
 
     @property
     def bytes_per_token(self) -> int:
@@ -153,7 +154,7 @@ class ModelRunner:
         return logits, kept[0][: sum(len(feed.tokens) for feed in feeds)]
 
     def _forward(self, feeds: list[Feed]) -> Tensor:
-        placed = place(self.rows, feeds, self._min_tokens, self.device)
+        placed = place(self.rows, feeds, self._min_tokens, self.device, self.exact)
         ids = [token for feed in feeds for token in feed.tokens]
         with torch.inference_mode():
             self.layers.begin(placed.current)

@@ -11,9 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence as Seq
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from covey import noise
@@ -70,32 +72,32 @@ def weigh_choices(logits: Tensor, positions: list[Position], likely: bool = Fals
         return _weigh_likeliest(logits)
     scores = _processed(logits, positions)
     scores = scores.to(torch.promote_types(scores.dtype, torch.float32))
-    total, best = scores.logsumexp(-1, keepdim=True), scores.topk(min(_SHORTLIST, scores.shape[1]))
-    shares = (best.values - total).exp()
-    exactly = _in_full(shares, positions)
-    first = best.indices[:, :1].clone()
-    if exactly:
-        first[exactly, 0] = torch.tensor(_choose(scores[exactly], [positions[i] for i in exactly], ids), device=scores.device)
-    places = torch.cat([first, best.indices], 1)  # [N, 1 + listed]
-    columns, values = places.numpy(force=True), (scores.gather(1, places) - total).double().numpy(force=True)
-    log_q = values.copy()
+    places, shares = scores.topk(min(_SHORTLIST, scores.shape[1])).indices, scores.softmax(-1)
+    probabilities = shares.gather(1, places).numpy(force=True)  # [N, listed]
+    exactly = _in_full(probabilities, positions)
+    if exactly:  # what is chosen among all stands behind those that are listed
+        last = places[:, :1].clone()
+        last[exactly, 0] = torch.tensor(_choose(scores[exactly], [positions[i] for i in exactly], ids), device=scores.device)
+        places = torch.cat([places, last], 1)
+        probabilities = shares.gather(1, places).numpy(force=True)
+    columns, values = places.numpy(force=True), scores.gather(1, places).double().numpy(force=True)
     noisy = [i for i, p in enumerate(positions) if p.sequence.params.temperature > 0]
     if noisy:
         named = columns[noisy] if ids is None else ids.numpy(force=True)[columns[noisy]]
         values[noisy] += noise.gumbels([positions[i].sequence.seed for i in noisy], [positions[i].index for i in noisy], named)
     rows, winners = np.arange(len(positions)), values.argmax(1)
-    winners[exactly] = 0
+    winners[exactly] = columns.shape[1] - 1
     chosen = columns[rows, winners]
-    rivals = np.where(columns[:, 1 : 1 + _RIVALS] == chosen[:, None], _NEVER, values[:, 1 : 1 + _RIVALS]).max(1)
-    margins, probabilities = values[rows, winners] - rivals, np.exp(log_q[rows, winners])
-    told = _told(best.indices[:, :_RIVALS], shares[:, :_RIVALS]) if likely else [()] * len(positions)
-    return [Choice(*each) for each in zip(chosen.tolist(), probabilities.tolist(), margins.tolist(), told, strict=True)]
+    rivals = np.where(columns[:, :_RIVALS] == chosen[:, None], _NEVER, values[:, :_RIVALS]).max(1)
+    told = _told(columns[:, :_RIVALS], probabilities[:, :_RIVALS]) if likely else [()] * len(positions)
+    found = chosen.tolist(), probabilities[rows, winners].tolist(), (values[rows, winners] - rivals).tolist(), told
+    return [Choice(*each) for each in zip(*found, strict=True)]
 
 
-def _in_full(shares: Tensor, positions: list[Position]) -> list[int]:
+def _in_full(shares: NDArray[Any], positions: list[Position]) -> list[int]:
     """Positions at which the likeliest, of these probabilities [N, listed], are not enough to look at: another token is drawn too often, or
     nothing is drawn and the first of equals counts, which may not be listed first."""
-    enough = (shares.sum(-1) >= 1 - _MISSED).tolist()
+    enough = shares.sum(1) >= 1 - _MISSED
     return [i for i, p in enumerate(positions) if p.sequence.params.temperature == 0 or not enough[i]]
 
 
@@ -103,15 +105,14 @@ def _weigh_likeliest(logits: Tensor) -> list[Choice]:
     """The same where nothing is asked for but the likeliest token, in few operations: a small draft's guess is not many more."""
     scores = logits.to(torch.promote_types(logits.dtype, torch.float32))
     best = scores.topk(min(2, scores.shape[1]))
-    first = best.values[:, 0]
-    probabilities: list[float] = (first - scores.logsumexp(-1)).exp().tolist()
-    margins: list[float] = (first - best.values[:, 1]).tolist() if scores.shape[1] > 1 else [float("inf")] * len(scores)
+    probabilities: list[float] = scores.softmax(-1).amax(-1).tolist()
+    margins: list[float] = (-best.values.diff()[:, 0]).tolist() if scores.shape[1] > 1 else [float("inf")] * len(scores)
     # Of equals the target takes the first, which topk does not promise.
     tokens: list[int] = (best.indices[:, 0] if all(margins) else scores.argmax(-1)).tolist()
     return [Choice(*each) for each in zip(tokens, probabilities, margins, strict=True)]
 
 
-def _told(ids: Tensor, probabilities: Tensor) -> list[tuple[tuple[int, float], ...]]:
+def _told(ids: NDArray[Any], probabilities: NDArray[Any]) -> list[tuple[tuple[int, float], ...]]:
     """Pairs of token and probability for each position, without those that cannot come: ids, probabilities [N, M]."""
     rows = zip(ids.tolist(), probabilities.tolist(), strict=True)
     return [tuple((token, p) for token, p in zip(tokens, ps, strict=True) if p > 0) for tokens, ps in rows]
