@@ -16,7 +16,7 @@ from typing import Any
 
 from covey.errors import CoveyError
 
-FORMAT = 2
+FORMAT = 3
 
 
 def numbers(held: Any, count: int, low: float = -inf) -> list[float]:

@@ -2,7 +2,7 @@
 
 Pure bookkeeping; it knows nothing of what hidden states mean.
 
-    depths = Depths(stages=3); depths.left(0, hidden); depths.held(1); depths.shorten(90)
+    depths = Depths(stages=3); depths.left(0, 5, hidden); depths.held(1); depths.shorten(90)
 """
 
 from __future__ import annotations
@@ -53,10 +53,11 @@ class Depths:
             self.kept[stage] = [torch.cat(self.kept[stage])]
         return self.kept[stage][0] if self.kept[stage] else torch.empty(0, 0)
 
-    def left(self, stage: int, hidden: Tensor) -> None:
-        """A stage has run over so many more positions."""
-        self.cached[stage] += len(hidden)
+    def left(self, stage: int, count: int, hidden: Tensor | None) -> None:
+        """A stage has run over so many more positions. hidden: what it left there, [count, H]; nobody asks for that of the last stage."""
+        self.cached[stage] += count
         if stage + 1 < self.stages:
+            assert hidden is not None
             self.kept[stage + 1].append(hidden)
         if stage:
             self.kept[stage] = []

@@ -125,14 +125,17 @@ class Economy:
         assert fare is not None, f"what member {member} costs is not known"
         return fare
 
-    def considers(self, member: int, kind: int, alive: float) -> bool:
-        """Whether a member may be asked about a draft, to be asked before `chosen`, which needs to know more: the pass aside, it may win
-        more than a guess costs, or it was passed over often enough to be tried."""
+    def considers(self, member: int, kind: int, alive: float, alone: bool = False) -> bool:
+        """Whether a member may be asked about a draft, to be asked before `chosen`, which needs to know more: the pass aside, unless it has
+        to be paid by this one alone, it may win more than a guess costs, or it was passed over often enough to be tried."""
         worth, fare, place = self.token_seconds, self.fares[member], (member, kind)
         self._passed_over[place] += 1
-        if worth is None or fare is None or not fare.settled or self._brings(member, kind, alive, _BAD_LUCK) * worth > fare.beside:
+        if worth is None or fare is None or not fare.settled:
             return True
-        return self._due(place) and self._savings.seconds >= fare.beside * self._calm(place)
+        least = fare.of(1) if alone else fare.beside
+        if self._brings(member, kind, alive, _BAD_LUCK) * worth > least:
+            return True
+        return self._due(place) and self._savings.seconds >= least * self._calm(place)
 
     def chosen(self, prospects: Sequence[Prospect], paid: bool = False) -> list[bool]:
         """Which of those to ask who would be asked at once, all of whom are considered. paid: the pass is made anyway."""

@@ -1,7 +1,8 @@
 """What it costs to ask several who are asked at once: something for the pass, whoever takes part, and something for each guess.
 
-Both are learned from what passes took, by a line through them; recent ones weigh more. Until passes of different sizes were seen, all
-guesses are taken to cost the same share, which is the most that one of many can cost. Knows nothing of drafters; times come from outside.
+Both are learned from what passes took, by a line through them; recent ones weigh more. Until passes of different sizes were seen, the
+pass is taken to cost as much as a few guesses: were it all put down to guesses, who was tried with one text at a time would never be
+asked about many at once, which might pay, and nothing else would be learned. Knows nothing of drafters; times come from outside.
 
     fare = Fare(); fare.record(guesses=4, sequences=1, seconds=0.003); fare.once; fare.beside
 """
@@ -12,6 +13,7 @@ _MEMORY = 256.0
 _ENOUGH = 3  # passes that tell a cost: a single one may have met a hiccup
 _FIRST = 8  # among so many a dear one may have been the first of all, which warms up
 _SURPRISE = 2.0  # one counts as at most so many times what was expected: a hiccup is no trend
+_PASS = 4.0  # guesses that a pass is taken to cost: of a small model five were measured (docs/log.md)
 _DOUBT = 0.01  # how much the sizes of passes must vary, over their mean squared, before the line is believed
 
 
@@ -75,7 +77,7 @@ class Fare:
             guesses, seconds = self._guesses / self._weight, self._seconds / self._weight
             variance = max(0.0, self._squares / self._weight - guesses * guesses)
             together = self._products / self._weight - guesses * seconds
-            share, doubt = seconds / guesses, _DOUBT * guesses * guesses
-            beside = min(share, max(0.0, (together + doubt * share) / (variance + doubt)))
+            usual, doubt = seconds / (_PASS + guesses), _DOUBT * guesses * guesses
+            beside = min(seconds / guesses, max(0.0, (together + doubt * usual) / (variance + doubt)))
             self._line = max(0.0, seconds - beside * guesses), beside
         return self._line

@@ -216,7 +216,7 @@ class NestedDrafter(Stepwise):
 
     def read(self, sequence: Sequence, start: int, tokens: list[int]) -> None:
         feed = Feed(self.row(sequence), start, tokens, 0)
-        self._depths[sequence.id].left(0, self.runner.run(0, [feed], None, [self.seat]))
+        self._depths[sequence.id].left(0, len(tokens), self.runner.run(0, [feed], None, [self.seat]))
 
     def rewind(self, sequence: Sequence, length: int) -> None:
         """As told; and what was read without the target's own hidden states is to be read again."""
@@ -262,10 +262,10 @@ class NestedDrafter(Stepwise):
             given = self._gift(draft, start)
         return Feed(self.row(draft.sequence), start - depths.origin, unseen, 0), given
 
-    def left(self, stage: int, draft: Growing, hidden: Tensor, normed: Tensor) -> None:
-        """What a stage left where it was fed; the last of it, normed, may stand for the target's own after that."""
+    def left(self, stage: int, draft: Growing, count: int, hidden: Tensor | None, normed: Tensor) -> None:
+        """What a stage left at so many positions where it was fed; the last of it, normed, may stand for the target's own after that."""
         depths = self._depths[draft.sequence.id]
-        depths.left(stage, hidden)
+        depths.left(stage, count, hidden)
         if self.wants_hidden:
             depths.guess = normed
 

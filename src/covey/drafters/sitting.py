@@ -92,9 +92,11 @@ class Sitting:
         self.members, self.turns, self.copies, self.ledger, self.economy = members, turns, copies, ledger, economy
         self.election, self.thrifty, self.clock = election, thrifty, clock
         self._waiting: list[list[_Ballots]] = [[] for _ in turns]
+        self._one_text = False
 
     def hold(self, drafts: list[Growing]) -> None:
         """Vote until all are done."""
+        self._one_text = len(drafts) == 1
         for draft in drafts:
             self._begin(draft)
         while any(self._waiting):
@@ -166,11 +168,11 @@ class Sitting:
         """Who of those who are asked at once may be worth asking about one draft."""
         draft, casts = ballot.draft, ballot.casts
         kind = kind_of(max([cast.estimate for cast in casts]) if casts else None)
-        alive = draft.alive
+        alive, alone = draft.alive, self._one_text and len(numbers) == 1
         questions: list[_Question] = []
         for number in numbers:
             free = not ballot.heard or not self.thrifty or self.members[number].guesser is None
-            if not free and not self.economy.considers(number, kind, alive):
+            if not free and not self.economy.considers(number, kind, alive, alone):
                 continue
             own = self.copies[number].of(draft)
             if own is None or len(draft.tokens) >= own.length:

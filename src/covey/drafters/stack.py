@@ -34,7 +34,7 @@ class Seated(Protocol):
 
     def feed(self, stage: int, draft: Growing) -> tuple[Feed, Tensor | None]: ...
 
-    def left(self, stage: int, draft: Growing, hidden: Tensor, normed: Tensor) -> None: ...
+    def left(self, stage: int, draft: Growing, count: int, hidden: Tensor | None, normed: Tensor) -> None: ...
 
     def lags(self, stage: int, draft: Growing) -> bool: ...
 
@@ -123,8 +123,14 @@ class Stack:
         given = [hidden for _, hidden in fed if hidden is not None]
         feeds = [feed for feed, _ in fed]
         seats = [part.drafter.seat for part in parts]
-        left = self.runner.run(stage, feeds, torch.cat(given) if given else None, seats).split([len(feed.tokens) for feed in feeds])
-        last = self.runner.normed(torch.stack([hidden[-1] for hidden in left]))
-        for part, hidden, normed in zip(parts, left, last.split(1), strict=True):
-            part.drafter.left(stage, part.draft, hidden, normed)
-        return dict(zip(parts, last, strict=True))
+        hidden, counts = torch.cat(given) if given else None, [len(feed.tokens) for feed in feeds]
+        left: Seq[Tensor | None]
+        if stage + 1 < self.runner.num_stages:
+            left = states = self.runner.run(stage, feeds, hidden, seats).split(counts)
+            last = torch.stack([each[-1] for each in states])
+        else:
+            left, last = [None] * len(parts), self.runner.run_for_last(stage, feeds, hidden, seats)
+        ends = self.runner.normed(last)
+        for part, count, states_of, normed in zip(parts, counts, left, ends.split(1), strict=True):
+            part.drafter.left(stage, part.draft, count, states_of, normed)
+        return dict(zip(parts, ends, strict=True))

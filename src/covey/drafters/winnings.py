@@ -1,8 +1,9 @@
 """What asking a dear member of a collective wins, by how sure the others were already, and how well that is known.
 
 Where nobody has spoken it is counted by itself. Beside others a guess can only win where they are wrong, so what it wins is taken to
-fall as they are surer: all degrees of certainty are learned of together, and each goes its own way as it is tried itself. A token that
-is won wins what comes true behind it, which would have been lost with it. Knows nothing of what asking costs.
+fall as they are surer: all degrees of certainty are learned of together, and each goes its own way as it is tried itself, slowly, for few
+trials tell little, and one that was unlucky is not soon tried again. A token that is won wins what comes true behind it, which would have
+been lost with it. Knows nothing of what asking costs.
 
     winnings = Winnings(); winnings.learn(kind_of(0.3), won=1); winnings.follow(kind_of(0.3), tokens=2); winnings.gain(kind_of(0.2))
 """
@@ -17,7 +18,7 @@ from covey.state import numbers
 KINDS = 11  # of how sure the others are: nothing said, then tenths
 _HOPE, _HOPE_TRIALS = 0.3, 4.0  # what an untried member is taken to win by itself, and how many trials that weighs
 _HOPE_BESIDE, _MISTAKES = 0.2, 16.0  # what it is taken to win of the others' mistakes, and how many mistakes that weighs
-_ALIKE = 8.0  # trials that what is known of all degrees of certainty weighs against those of one
+_ALIKE = 32.0  # trials that what is known of all degrees of certainty weighs against those of one
 _MEMORY = 256.0
 _KEEP = 1 - 1 / _MEMORY
 
@@ -32,9 +33,9 @@ def certainty(kind: int) -> float:
     return (kind - 0.5) / (KINDS - 1) if kind else 0.0
 
 
-def doubt(kind: int) -> float:
-    """How probable it is that they are wrong."""
-    return 1 - certainty(kind)
+def room(kind: int) -> float:
+    """How much there is to be won beside them: their doubt, squared. Where they are sure and wrong, so are others (docs/log.md)."""
+    return (1 - certainty(kind)) ** 2
 
 
 class Winnings:
@@ -50,14 +51,14 @@ class Winnings:
         """How many tokens a guess wins where the others are as sure as this, with what follows: as expected, or if what was seen fell short
         of that by so many standard deviations."""
         if (gain := self._gains.get((kind, deviations))) is None:
-            expected, weight = (_HOPE, _HOPE_TRIALS) if kind == 0 else (self._beside * doubt(kind), _ALIKE)
+            expected, weight = (_HOPE, _HOPE_TRIALS) if kind == 0 else (self._beside * room(kind), _ALIKE)
             won = (self._won[kind] + expected * weight) / (self._asked[kind] + weight) + deviations * self._deviation(kind)
             gain = self._gains[kind, deviations] = won * (1 + self._behind[kind] / self._right[kind])
         return gain
 
     def _deviation(self, kind: int) -> float:
         """The standard deviation of what a guess is expected to win for itself."""
-        seen, most = (self._asked[0], 1.0) if kind == 0 else (self._mistakes, doubt(kind))
+        seen, most = (self._asked[0], 1.0) if kind == 0 else (self._mistakes, room(kind))
         mean = (self._won[0] + _HOPE * _HOPE_TRIALS) / (seen + _HOPE_TRIALS) if kind == 0 else self._beside
         likely = min(0.5, max(mean, 1 / (seen + 1)))
         return sqrt(likely * (1 - likely) / (seen + 1)) * most
@@ -73,7 +74,7 @@ class Winnings:
         self._asked[kind] = self._asked[kind] * _KEEP + 1
         if kind:
             self._won_beside = self._won_beside * _KEEP + won
-            self._mistakes = self._mistakes * _KEEP + doubt(kind)
+            self._mistakes = self._mistakes * _KEEP + room(kind)
             self._asked_beside = self._asked_beside * _KEEP + 1
 
     def follow(self, kind: int, tokens: float) -> None:

@@ -79,15 +79,21 @@ class Plan:
     real: Tensor | None
 
 
+class Stored(Exception):
+    """The keys and values that a pass was made for are stored; see Pass."""
+
+
 class Pass:
     """One forward pass over N tokens: where each one's keys and values go [N], and which queries belong to which row.
 
     Tokens behind the last span only fill the pass up; what they see is of no use. exact: queries get the same bits in any company,
-    for which they are padded; a draft's need not, and a small draft's pass is not much more than what that takes.
+    for which they are padded; a draft's need not, and a small draft's pass is not much more than what that takes. ends_with: a layer
+    whose keys and values are the last of what is wanted; it raises Stored.
     """
 
     def __init__(self, slots: Tensor, spans: list[Span], exact: bool = True) -> None:
         self.slots, self.spans, self.exact = slots, spans, exact
+        self.ends_with: Layer | None = None
         self._plans: dict[tuple[int, int | None], Plan] = {}
 
     def plan(self, groups: int, window: int | None, dtype: torch.dtype) -> Plan:
@@ -164,10 +170,12 @@ class Layer:
             cache[destination] = cache[source]
 
     def attend(self, query: Tensor, key: Tensor, value: Tensor, scale: float, window: int | None, softcap: float | None) -> Tensor:
-        """query [1, H, N, D], key and value [1, kv_heads, N, D] -> [1, N, H, D]."""
+        """query [1, H, N, D], key and value [1, kv_heads, N, D] -> [1, N, H, D]. Raises Stored where the pass ends here."""
         assert self.current is not None
         self.keys.index_copy_(0, self.current.slots, key[0].transpose(0, 1))
         self.values.index_copy_(0, self.current.slots, value[0].transpose(0, 1))
+        if self.current.ends_with is self:
+            raise Stored
         heads = query.shape[1]
         groups = heads // self.kv_heads
         plan = self.current.plan(groups, window, query.dtype)

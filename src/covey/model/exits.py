@@ -11,6 +11,7 @@ run as one, each row with what its own draft adds (`stacked.py`). Knows neither 
 
 from __future__ import annotations
 
+import contextlib
 import copy
 from collections.abc import Callable
 from itertools import pairwise
@@ -22,13 +23,16 @@ from torch import Tensor, nn
 
 from covey.model import linear
 from covey.model.attention import NAME as ATTENTION
-from covey.model.attention import AttentionLayers
+from covey.model.attention import AttentionLayers, Layer, Stored
 from covey.model.deltas import Basis, read_deltas
 from covey.model.nested import NestedDraft
 from covey.model.runner import Feed, place
 from covey.model.stacked import Seats, stack_deltas
 from covey.model.straight import Straight, layers_alone
 from covey.rows import BLOCK_SIZE, Row, RowPool
+
+# Positions before the last ones from which on a pass for their keys and values takes less time than the rest of a layer.
+_WORTH_A_PASS = 20
 
 
 class ExitRunner:
@@ -50,7 +54,9 @@ class ExitRunner:
                 self._try()
             if linear.can_pack(self.dtype, self.device):
                 linear.pack_linears(draft, inputs.shared(), rounded=linear.can_round(self.dtype, self.device))
-            stage = layers_alone if straight.found else _stage
+            alone = straight.found
+        self._stores_alone = alone and self.device.type == "cpu"  # elsewhere passes, not products, are what takes time
+        stage = layers_alone if alone else _stage
         self._stages = [stage(draft.decoder, first, last) for first, last in pairwise([0, *draft.config.exits])]
 
     def _try(self) -> None:
@@ -97,7 +103,28 @@ class ExitRunner:
         hidden: [N, H], what the stage before left at these positions; for the first stage, which reads the tokens, the gift
         that belongs to them, or None where the draft reads none. seats: whose each feed is; None: all of the first.
         """
+        return self._run(stage, feeds, hidden, seats)
+
+    def run_for_last(self, stage: int, feeds: list[Feed], hidden: Tensor | None = None, seats: list[int] | None = None) -> Tensor:
+        """The last stage, where nobody asks for what it leaves but at the last position of each feed: [feeds, H].
+
+        On a CPU, of the positions before these its last layer only makes keys and values, in a pass of their own, where they are many.
+        """
+        counts = [len(feed.tokens) for feed in feeds]
+        if not self._stores_alone or sum(counts) - len(feeds) < _WORTH_A_PASS:
+            return torch.stack([left[-1] for left in self.run(stage, feeds, hidden, seats).split(counts)])
+        before = [Feed(feed.row, feed.start, feed.tokens[:-1], 0) for feed in feeds if len(feed.tokens) > 1]
+        seated = [seat for seat, count in zip(seats or [0] * len(feeds), counts, strict=True) if count > 1]
+        given = None if hidden is None else hidden.split(counts)
+        with contextlib.suppress(Stored):
+            self._run(stage, before, None if given is None else torch.cat([each[:-1] for each in given]), seated, self.layers.layers[-1])
+        ends = [Feed(feed.row, feed.start + count - 1, feed.tokens[-1:], 0) for feed, count in zip(feeds, counts, strict=True)]
+        return self.run(stage, ends, None if given is None else torch.stack([each[-1] for each in given]), seats)
+
+    def _run(self, stage: int, feeds: list[Feed], hidden: Tensor | None, seats: list[int] | None, ends_with: Layer | None = None) -> Tensor:
+        """ends_with: see Pass."""
         placed = place(self.rows, feeds, 1, self.device, exact=False)
+        placed.current.ends_with = ends_with
         every = zip(feeds, seats or [0] * len(feeds), strict=True)
         self.seats.take([seat for feed, seat in every for _ in feed.tokens])
         with torch.inference_mode():
