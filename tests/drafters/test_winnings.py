@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from covey.drafters.winnings import KINDS, Winnings, doubt, kind_of
+from covey.drafters.winnings import KINDS, Winnings, kind_of, room
 
 
 def test_kinds_tell_silence_from_all_degrees_of_certainty():
     assert [kind_of(x) for x in (None, 0.0, 0.05, 0.15, 0.95, 1.0)] == [0, 1, 1, 2, 10, 10]
-    assert doubt(kind_of(0.25)) == pytest.approx(0.75) and doubt(kind_of(0.95)) == pytest.approx(0.05)
+    assert room(kind_of(0.25)) == pytest.approx(0.75**2) and room(kind_of(0.95)) == pytest.approx(0.05**2)
 
 
 def test_untried_it_is_expected_to_win_less_the_surer_the_others_are():
@@ -23,8 +23,8 @@ def test_what_it_wins_of_some_mistakes_says_what_it_wins_of_others():
     for step in range(400):
         good.learn(kind_of(0.25), won=step % 2)
         bad.learn(kind_of(0.25), won=0)
-    share = 0.5 / doubt(kind_of(0.25))
-    assert good.gain(kind_of(0.55)) == pytest.approx(share * doubt(kind_of(0.55)), rel=0.1)
+    share = 0.5 / room(kind_of(0.25))
+    assert good.gain(kind_of(0.55)) == pytest.approx(share * room(kind_of(0.55)), rel=0.1)
     assert bad.gain(kind_of(0.55)) < 0.01
     assert good.trials(kind_of(0.55)) == bad.trials(kind_of(0.25)) > 80
     assert good.trials(0) == 0 and good.gain(0) == bad.gain(0)  # silence is another thing
