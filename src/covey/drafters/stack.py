@@ -131,6 +131,6 @@ class Stack:
         else:
             left, last = [None] * len(parts), self.runner.run_for_last(stage, feeds, hidden, seats)
         ends = self.runner.normed(last)
-        for part, count, states_of, normed in zip(parts, counts, left, ends.split(1), strict=True):
-            part.drafter.left(stage, part.draft, count, states_of, normed)
+        for part, count, own, normed in zip(parts, counts, left, ends.split(1), strict=True):
+            part.drafter.left(stage, part.draft, count, own, normed)
         return dict(zip(parts, ends, strict=True))
