@@ -186,7 +186,7 @@ class CollectiveDrafter(Drafter):
 
     def commit(self, sequence: Sequence, draft: Draft, accepted: int) -> None:
         """Score everybody's guesses, and let the members learn."""
-        self.ledger.advance(sequence, len(draft))
+        self.ledger.advance(sequence)
         for member in self.members:
             member.call("commit", None, sequence, draft, accepted)
 

@@ -207,28 +207,27 @@ class Ledger:
         """A member took so long over a sequence's draft; see Standing."""
         self.standings[sequence.id].spend(member, seconds, free=free)
 
-    def advance(self, sequence: Sequence, sent: int) -> None:
-        """The text has grown, and so much of the draft was sent: one that was written on beyond that, and that the text follows so far,
-        stays open."""
+    def advance(self, sequence: Sequence) -> None:
+        """The text has grown: a draft that was written on beyond that, and that the text follows so far, stays open."""
         standing = self.standings.get(sequence.id)
         draft = None if standing is None else standing.draft
         if standing is None or draft is None or not (draft.supposed and draft.goes_on):
-            return self.settle(sequence, sent)
+            return self.settle(sequence)
         count = len(sequence.tokens) - draft.start
-        self._score(standing, sequence, sequence.tokens[draft.start :], sent)
+        self._score(standing, sequence, sequence.tokens[draft.start :])
         draft.shift(count)
         standing.shift(count)
 
-    def settle(self, sequence: Sequence, sent: int = 0) -> None:
-        """Score every guess up to the first position where what was voted is wrong, of a draft of which so much was sent."""
+    def settle(self, sequence: Sequence) -> None:
+        """Score every guess up to the first position where what was voted is wrong, whether it was sent or not."""
         standing = self.standings.get(sequence.id)
         if standing is None or standing.draft is None:
             return
         draft, standing.draft = standing.draft, None
         known = sequence.tokens[draft.start : draft.start + min(draft.agreed + 1, len(standing.casts))]
-        self._score(standing, sequence, known, sent)
+        self._score(standing, sequence, known)
 
-    def _score(self, standing: Standing, sequence: Sequence, known: list[int], sent: int) -> None:
+    def _score(self, standing: Standing, sequence: Sequence, known: list[int]) -> None:
         """known: the text from where the draft began, as far as its guesses can be judged."""
         corrections, weights, rates = self._corrections_of(sequence.target), standing.weights, standing.rates
         records = self.records.kept(sequence.target, sequence.kind)
@@ -243,7 +242,7 @@ class Ledger:
                 self.kinship(sequence.target).record([(cast.member, cast.token) for cast in casts], token)
             corrections.record(kind, voted.sure, voted.token == token)
         if standing.asked:
-            _settle_accounts(self.economy(sequence.target), standing, known, sent)
+            _settle_accounts(self.economy(sequence.target), standing, known)
 
     def _corrections_of(self, target: str) -> Corrections:
         if target not in self._corrections:
@@ -260,14 +259,15 @@ def _kind(casts: list[Cast], voted: Voted) -> Hashable:
     return supporters, spoke & ~supporters, min(_CLASSES - 1, int(voted.sure * _CLASSES))
 
 
-def _settle_accounts(economy: Economy, standing: Standing, known: list[int], sent: int) -> None:
-    """What came of asking: what it changed, and what came true behind it, less what those took who had to be asked for that. A token that
-    was not sent has won nothing, however right it was."""
-    judged, came = [asked for asked in standing.asked if asked.place < len(known)], known[:sent]
-    right = [_agreed(asked.after, came[asked.place :]) for asked in judged]
-    won = [after - _agreed(asked.before, came[asked.place :]) for asked, after in zip(judged, right, strict=True)]
+def _settle_accounts(economy: Economy, standing: Standing, known: list[int]) -> None:
+    """What came of asking: what it changed, and what came true behind it, less what those took who had to be asked for that. Sent or not:
+    whether a token is worth its place depends on the company, and what it costs to check is charged where somebody may be asked."""
+    judged = [asked for asked in standing.asked if asked.place < len(known)]
+    right = [_agreed(asked.after, known[asked.place :]) for asked in judged]
+    won = [after - _agreed(asked.before, known[asked.place :]) for asked, after in zip(judged, right, strict=True)]
     paid = {asked.place: economy.price_in_tokens(asked.member) for asked, tokens in zip(judged, won, strict=True) if tokens > 0}
-    agreed = _agreed([voted.token for _, voted in standing.elected], came)
+    written = standing.elected[: len(standing.votes)]
+    agreed = _agreed([voted.token for _, voted in written], known)
     for asked, after, tokens in zip(judged, right, won, strict=True):
         economy.winnings[asked.member].learn(asked.kind, tokens)
         if after == len(asked.after):
