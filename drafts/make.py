@@ -28,6 +28,7 @@ VARIANTS: dict[str, list[str]] = {
     "small-head": ["--layers", "4", "--exits", "2,4", "--head-size", "4096"],
     "large-head": ["--layers", "4", "--exits", "2,4", "--head-size", "16384"],
     "full-head": ["--layers", "4", "--exits", "2,4", "--head-size", "0"],
+    "six-layers": ["--layers", "6", "--exits", "2,4,6"],
 }
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from covey.errors import CoveyError
 
-FORMAT = 3
+FORMAT = 4
 
 
 def numbers(held: Any, count: int, low: float = -inf) -> list[float]:

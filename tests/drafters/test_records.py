@@ -35,7 +35,7 @@ def test_records_are_kept_by_label_and_from_one_process_to_the_next(tmp_path):
         second.stop(text)
     assert second.records.of("", "") == pytest.approx([0.48, 0.48], abs=0.03)
     assert second.records.of("", "never seen") == pytest.approx(second.records.of("", ""))
-    with pytest.raises(CoveyError, match=r"state file .*: it does not hold the records of says 9 \(it is of says 7, says 8, format 3\)"):
+    with pytest.raises(CoveyError, match=r"state file .*: it does not hold the records of says 9 \(it is of says 7, says 8, format 4\)"):
         CollectiveDrafter([Says(9)], state=tmp_path / "state.json")
 
 

@@ -58,3 +58,17 @@ def test_the_less_it_was_tried_the_more_it_may_be_better_than_it_was_seen_to_be(
         spare.append(winnings.gain(3, deviations=1) - winnings.gain(3))
     assert spare[0] > 2 * spare[1] > 4 * spare[2] > 0
     assert winnings.gain(3, deviations=2) - winnings.gain(3) == pytest.approx(2 * spare[-1])
+
+
+def test_who_wins_and_loses_may_be_better_than_it_seems_sooner_than_who_changes_nothing():
+    """A few unlucky trials to begin with must not send a member away that asking pays for."""
+    unlucky, idle = Winnings(), Winnings()
+    for step in range(24):
+        unlucky.learn(2, won=(1, -1, 0, 0, -1, 0)[step % 6])
+        idle.learn(2, won=0)
+    assert unlucky.gain(2) < idle.gain(2)
+    assert unlucky.gain(2, deviations=1.5) > 0.1
+    assert unlucky.gain(2, 1.5) - unlucky.gain(2) > 1.4 * (idle.gain(2, 1.5) - idle.gain(2))
+    for _ in range(400):
+        unlucky.learn(2, won=0)
+    assert unlucky.gain(2, deviations=1.5) < 0.06

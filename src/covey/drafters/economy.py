@@ -27,7 +27,7 @@ from covey.drafters.winnings import Winnings, certainty
 from covey.types import Round
 
 _PROBE_EVERY, _PROBE_FIRST = 48, 6  # the less is known, the sooner
-_BAD_LUCK, _AT_BEST = 1.5, 2.0  # standard deviations by which what was won may have fallen short
+_BAD_LUCK, _AT_BEST = 1.0, 2.0  # standard deviations by which what was won may have fallen short
 _WELL_KNOWN, _CALM = 64.0, 4.0  # trials from which on one more tells little; by how much fewer are then made
 _HOPELESS = 2.0  # by how much fewer where it would hardly pay at its best
 _MEMORY = 256.0

@@ -18,6 +18,7 @@ from covey.state import numbers
 KINDS = 11  # of how sure the others are: nothing said, then tenths
 _HOPE, _HOPE_TRIALS = 0.3, 4.0  # what an untried member is taken to win by itself, and how many trials that weighs
 _HOPE_BESIDE, _MISTAKES = 0.2, 16.0  # what it is taken to win of the others' mistakes, and how many mistakes that weighs
+_SPREAD = 0.3  # the mean square of what a guess wins for itself: some win a token, a few lose one
 _ALIKE = 32.0  # trials that what is known of all degrees of certainty weighs against those of one
 _MEMORY = 256.0
 _KEEP = 1 - 1 / _MEMORY
@@ -44,6 +45,7 @@ class Winnings:
     def __init__(self) -> None:
         self._won, self._asked = [0.0] * KINDS, [0.0] * KINDS
         self._won_beside = self._mistakes = self._asked_beside = 0.0
+        self._squares_alone = self._squares_beside = 0.0
         self._behind, self._right = [0.0] * KINDS, [_HOPE_TRIALS] * KINDS
         self._gains: dict[tuple[int, float], float] = {}  # asked for more often than they change
 
@@ -57,11 +59,11 @@ class Winnings:
         return gain
 
     def _deviation(self, kind: int) -> float:
-        """The standard deviation of what a guess is expected to win for itself."""
-        seen, most = (self._asked[0], 1.0) if kind == 0 else (self._mistakes, room(kind))
-        mean = (self._won[0] + _HOPE * _HOPE_TRIALS) / (seen + _HOPE_TRIALS) if kind == 0 else self._beside
-        likely = min(0.5, max(mean, 1 / (seen + 1)))
-        return sqrt(likely * (1 - likely) / (seen + 1)) * most
+        """The standard deviation of what a guess is expected to win for itself: who wins and loses tokens is known less surely than who
+        never changes anything."""
+        if kind == 0:
+            return sqrt(self._squares_alone + _SPREAD) / (self._asked[0] + 1)
+        return sqrt(self._squares_beside + _SPREAD) / (self._mistakes + 1) * room(kind)
 
     def trials(self, kind: int) -> float:
         """How often something was learned of this lately, or of anything alike."""
@@ -72,7 +74,10 @@ class Winnings:
         self._gains.clear()
         self._won[kind] = self._won[kind] * _KEEP + won
         self._asked[kind] = self._asked[kind] * _KEEP + 1
-        if kind:
+        if kind == 0:
+            self._squares_alone = self._squares_alone * _KEEP + won * won
+        else:
+            self._squares_beside = self._squares_beside * _KEEP + won * won
             self._won_beside = self._won_beside * _KEEP + won
             self._mistakes = self._mistakes * _KEEP + room(kind)
             self._asked_beside = self._asked_beside * _KEEP + 1
@@ -86,7 +91,8 @@ class Winnings:
     def learned(self) -> dict[str, list[float]]:
         """All that was seen, as plain lists."""
         beside = [self._won_beside, self._mistakes, self._asked_beside]
-        return {"won": self._won, "asked": self._asked, "beside": beside, "behind": self._behind, "right": self._right}
+        squares = [self._squares_alone, self._squares_beside]
+        return {"won": self._won, "asked": self._asked, "beside": beside, "squares": squares, "behind": self._behind, "right": self._right}
 
     def take_up(self, held: dict[str, Any]) -> None:
         """What another process has seen. Raises ValueError, TypeError or KeyError where it is not that."""
@@ -95,6 +101,7 @@ class Winnings:
         self._asked, self._right = numbers(held["asked"], KINDS, low=0.0), numbers(held["right"], KINDS, low=1.0)
         (self._won_beside,) = numbers(held["beside"][:1], 1)
         self._mistakes, self._asked_beside = numbers(held["beside"][1:], 2, low=0.0)
+        self._squares_alone, self._squares_beside = numbers(held["squares"], 2, low=0.0)
 
     @property
     def _beside(self) -> float:
