@@ -158,19 +158,29 @@ def test_what_took_long_is_kept_and_read_again(cache: Path, measured: list[Costs
         with opened() as llm:
             held = costs(llm)
     assert len(measured) == 1
-    assert len(list(cache.glob("*.json"))) == 1
+    assert len(list(cache.glob("*.json"))) == 2  # of passes, and of drafts
     assert held["seconds"] == pytest.approx(measured[0].to_dict()["seconds"])
     assert held["drafts"] == measured[0].to_dict()["drafts"]
     opened(num_speculative_tokens=2).close()  # other drafts cost something else
     assert len(measured) == 2
-    assert len(list(cache.iterdir())) == 2  # and nothing partial stays
+    assert len(list(cache.iterdir())) == 4  # and nothing partial stays
+
+
+def test_passes_are_measured_once_whoever_drafts(cache: Path, measured: list[Costs]) -> None:
+    held = []
+    for drafters in (("suffix",), ("suffix", "grammar")):
+        with opened(drafters=drafters) as llm:
+            held.append(costs(llm))
+    assert len(measured) == 2
+    assert held[0]["seconds"] == pytest.approx(held[1]["seconds"])
+    assert held[0]["drafts"] != held[1]["drafts"]
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"costs": {}}', '{"costs": {"tokens": [1], "seconds": [-1], "seconds_per_reach": 0}}'])
 def test_a_broken_file_is_measured_anew(cache: Path, measured: list[Costs], content: str) -> None:
     opened().close()
-    (kept,) = cache.iterdir()
-    kept.write_text(content)
+    for kept in cache.iterdir():
+        kept.write_text(content)
     opened().close()
     assert len(measured) == 2
     opened().close()

@@ -1,9 +1,10 @@
 """Measures what passes and drafts cost on this machine, once, before the first request; kept in covey's cache.
 
 A few seconds: passes of several sizes over rows that hold nothing of sense, and drafts along a text that the target writes. What
-is found only has to be about right, for the controller refreshes it from every step. Knows nothing of how lengths are chosen.
+is found only has to be about right, for the controller refreshes it from every step. Passes cost the same whoever drafts, and are
+measured once for all drafters of a target. Knows nothing of how lengths are chosen.
 
-    costs = costs_of(served, key={"target": "smollm2", ...}, longest=8, max_num_seqs=8)
+    costs = costs_of(served, key={"target": "smollm2", "drafter": [...], ...}, longest=8, max_num_seqs=8)
     costs, whole = measure(served, longest=8, max_num_seqs=8)     # anew, and not kept
 """
 
@@ -21,7 +22,7 @@ from typing import Any
 
 from covey.config.environment import cache_dir
 from covey.control import Controller, Cut, Load
-from covey.cost import Costs, Drafting, DraftSample, PassSample
+from covey.cost import Costs, DraftCost, Drafting, DraftSample, PassCost, PassSample
 from covey.engine.engine import Engine
 from covey.engine.served import Served
 from covey.pipeline import Serial
@@ -48,13 +49,15 @@ _TEXT = (
 
 
 def costs_of(served: Served, key: dict[str, Any], longest: int, max_num_seqs: int) -> Costs:
-    """The costs that were kept under this key, or that are measured now. key: all that they depend on, as JSON."""
-    place = cache_dir() / "profiles" / f"{_digest(key)}.json"
-    if (kept := _load(place)) is not None:
+    """The costs that were kept under this key, or that are measured now. key: all that they depend on, as JSON; only those of drafts
+    depend on its "drafter"."""
+    if (kept := _load(key)) is not None:
         return kept
+    of_passes = {**key, "drafter": None}
+    known = _load(of_passes)
     began = time.monotonic()
     try:
-        costs, whole = measure(served, longest, max_num_seqs)
+        costs, whole = measure(served, longest, max_num_seqs, None if known is None else known.target)
     except Exception:  # whatever is wrong with the target, its requests will say
         log.warning("the costs of %s could not be measured; they are learned while serving", served.name, exc_info=True)
         return Costs.fit([], [], _looks_back(served))
@@ -63,20 +66,28 @@ def costs_of(served: Served, key: dict[str, Any], longest: int, max_num_seqs: in
     if took < _KEPT_FROM:
         return costs
     if whole:
-        _save(place, key, costs)
+        _save(key, costs)
+        if known is None:
+            _save(of_passes, Costs(costs.target))
     else:
         log.warning("the machine was too busy to measure the costs of %s well; they are measured again next time", served.name)
     return costs
 
 
-def measure(served: Served, longest: int, max_num_seqs: int) -> tuple[Costs, bool]:
-    """Costs as they are now, and whether the machine was quiet enough, and passes of enough sizes could be measured, to keep them."""
-    cells = _cells(served, longest, max_num_seqs)
-    taken = _passes(served, cells, longest)
-    # Whatever disturbs a pass makes it slower.
-    passes = [min(same, key=lambda sample: sample.seconds) for same in taken]
+def measure(served: Served, longest: int, max_num_seqs: int, passes: PassCost | None = None) -> tuple[Costs, bool]:
+    """Costs as they are now, and whether the machine was quiet enough, and passes of enough sizes could be measured, to keep them.
+
+    passes: what they are known to cost, and need not be measured for.
+    """
+    whole = True
+    if passes is None:
+        cells = _cells(served, longest, max_num_seqs)
+        taken = _passes(served, cells, longest)
+        # Whatever disturbs a pass makes it slower.
+        fastest = [min(same, key=lambda sample: sample.seconds) for same in taken]
+        passes, whole = PassCost.fit(fastest), _worth_keeping(taken, fastest, len(cells))
     drafts = _drafts(served, longest, max_num_seqs) if served.engine.pipeline.drafter is not None else []
-    return Costs.fit(passes, drafts, _looks_back(served)), _worth_keeping(taken, passes, len(cells))
+    return Costs(passes, DraftCost(drafts, _looks_back(served))), whole
 
 
 def _looks_back(served: Served) -> int | None:
@@ -90,20 +101,22 @@ def _worth_keeping(taken: list[list[PassSample]], fastest: list[PassSample], wan
     return calm and len({sample.tokens for sample in fastest}) >= _ENOUGH and (len(fastest) == wanted or (slow and not again))
 
 
-def _digest(key: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps({**key, "format": _FORMAT}, sort_keys=True).encode()).hexdigest()[:24]
+def _place(key: dict[str, Any]) -> Path:
+    digest = hashlib.sha256(json.dumps({**key, "format": _FORMAT}, sort_keys=True).encode()).hexdigest()
+    return cache_dir() / "profiles" / f"{digest[:24]}.json"
 
 
-def _load(place: Path) -> Costs | None:
+def _load(key: dict[str, Any]) -> Costs | None:
     """None where there is nothing, or nothing readable: it is measured anew."""
     try:
-        return Costs.from_dict(json.loads(place.read_text("utf-8"))["costs"])
+        return Costs.from_dict(json.loads(_place(key).read_text("utf-8"))["costs"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def _save(place: Path, key: dict[str, Any], costs: Costs) -> None:
+def _save(key: dict[str, Any], costs: Costs) -> None:
     """A cache that cannot be written to costs time, not the service."""
+    place = _place(key)
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
         partial = place.with_name(f".{place.name}.{os.getpid()}.partial")
