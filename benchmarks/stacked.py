@@ -47,7 +47,7 @@ def collectives(base: LoadedModel, names: list[str], max_num_seqs: int) -> dict[
     for member in made["one of a stack"].members[1:]:
         member.takes_part = False
     for collective in made.values():
-        collective.heed(0.0)  # drafts are as long as they may be
+        collective.heed(0.0, 0.0)  # drafts are as long as they may be
         collective.bind(host)
     return made
 

@@ -78,6 +78,23 @@ def test_a_liar_is_not_heard_where_tokens_of_a_pass_cost_nothing() -> None:
     assert later.count("pays") < 0.01 * len(later)
 
 
+@pytest.mark.parametrize("token", [0.0, 0.0005, 0.001, 0.002])
+def test_checking_a_token_costs_the_tokens_that_come_in_the_time_of_its_place(token: float) -> None:
+    """Which is less than what one more guess must bring: that is drafted, too, and may be wrong."""
+    made: list[Goodput] = []
+    told: list[tuple[float, float]] = []
+
+    def make(own: Costs) -> Goodput:
+        made.append(Goodput(own, 8))
+        return made[0]
+
+    ran = replay(texts(0.8), make, costs(token=token), 4, observe=lambda _: told.append((made[0].checking, made[0].floor or 0.0)))
+    later = told[len(told) // 2 :]
+    usual = sorted(checking for checking, _ in later)[len(later) // 2]
+    assert usual == pytest.approx(token * ran.tokens_per_second, rel=0.15)
+    assert all(checking < floor for checking, floor in later if floor)
+
+
 def test_probes_of_a_liar_are_few_where_they_cost_nothing_by_all_that_is_known() -> None:
     sent: list[int] = []
     replay(

@@ -107,9 +107,9 @@ def test_a_token_that_is_sent_only_because_somebody_was_asked_has_to_be_checked(
 def test_what_checking_costs_is_what_a_controller_says():
     collective = CollectiveDrafter([Says(7), Says(8)])
     before = collective.economy("a")
-    collective.heed(0.2)
+    collective.heed(0.5, 0.2)
     assert before.checking == collective.economy("b").checking == 0.2
-    collective.heed(None)
+    collective.heed(None, 0.0)
     assert before.checking == 0
 
 

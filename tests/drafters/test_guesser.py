@@ -40,7 +40,7 @@ def sequence() -> Sequence:
 def test_the_guess_that_falls_under_the_floor_is_the_last(floor: float | None, length: int) -> None:
     """Survival is 0.5, 0.25, 0.125, ...; alone the drafter leaves out what falls under 0.3."""
     drafter = CountsOn(min_survival=0.3)
-    drafter.heed(floor)
+    drafter.heed(floor, 0.0)
     (draft,) = drafter.propose([sequence()], [8])
     assert draft.tokens == tuple(range(6, 6 + length))
 

@@ -91,7 +91,7 @@ def test_a_draft_tells_what_members_weigh_and_what_they_took():
 def test_what_would_have_come_true_is_learned_though_it_was_not_sent(floor):
     """The second member was asked, and its 7 came true where 8 would have been drafted; with a floor of 0.9 it is not worth being sent."""
     ledger, text, kind = Ledger(("a", "b"), POLICIES["confidence"](), 0.0), sequence(1, 2), 4
-    ledger.heed(floor)
+    ledger.heed(floor, 0.0)
     ledger.begin(text)
     before = ledger.economy(text.target).winnings[1].gain(kind)
     draft = ledger.open(text, 2)

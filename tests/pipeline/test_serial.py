@@ -45,7 +45,7 @@ class Listening(Drafter):
         self.proposed += drafts
         return drafts
 
-    def heed(self, floor: float | None) -> None:
+    def heed(self, floor: float | None, checking: float) -> None:
         self.floors.append(floor)
 
     def commit(self, sequence: Sequence, draft: Draft, accepted: int) -> None:

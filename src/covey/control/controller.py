@@ -42,6 +42,8 @@ class Controller:
 
     floor: float | None = None
     """What drafters that guess token by token are told to heed, see Drafter.heed; None where the controller has no such rule."""
+    checking: float = 0.0
+    """What it costs the target to check one more drafted token, in tokens: for drafters that weigh what is worth saying."""
 
     def plan(self, sequences: list[Sequence], load: Load) -> list[int]:
         """A cap on each sequence's draft this step, never above sequence.max_draft_tokens."""

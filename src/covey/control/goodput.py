@@ -94,6 +94,7 @@ class Goodput(Controller):
         drafter = self.costs.drafter
         # A further guess costs a step, which sequences share, and is as good as guesses are.
         guess = bid.price * bid.charged * (drafter.per_step / max(1, len(self._step.lengths)) + drafter.per_token)
+        self.checking = 0.0 if self._step.probes else bid.slot
         self.floor = 0.0 if self._step.probes else (bid.slot + guess) / self.known.trust.rate
         return lengths
 

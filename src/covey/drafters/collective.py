@@ -156,10 +156,10 @@ class CollectiveDrafter(Drafter):
             except OSError as error:  # at the end there is nobody left to raise it to
                 log.warning("what collective %r has learned is lost: %s", self.name, error)
 
-    def heed(self, floor: float | None) -> None:
-        self.ledger.heed(floor)
+    def heed(self, floor: float | None, checking: float) -> None:
+        self.ledger.heed(floor, checking)
         for member in self.members:
-            member.call("heed", None, floor)
+            member.call("heed", None, floor, checking)
 
     def receive(self, sequence: Sequence, start: int, hidden: Any) -> None:
         for member in self.members:

@@ -143,7 +143,7 @@ class Guesser(Drafter):
         self._open: dict[int, Growing] = {}  # by sequence: the last draft, until it is settled
         self._floor: float | None = None
 
-    def heed(self, floor: float | None) -> None:
+    def heed(self, floor: float | None, checking: float) -> None:
         self._floor = floor
 
     @property

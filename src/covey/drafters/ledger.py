@@ -115,7 +115,8 @@ class Ledger:
 
     def __init__(self, names: tuple[str, ...], policy: Policy, min_survival: float) -> None:
         self.names, self.policy, self.min_survival = names, policy, min_survival
-        self.floor: float | None = None  # a controller's
+        self.floor: float | None = None  # a controller's, as is
+        self._checking = 0.0
         self.records = Records(names)
         self.standings: dict[int, Standing] = {}
         self._corrections: dict[str, Corrections] = {}
@@ -131,11 +132,11 @@ class Ledger:
     def end(self, sequence: Sequence) -> None:
         self.standings.pop(sequence.id, None)
 
-    def heed(self, floor: float | None) -> None:
-        """A controller's limit: what it costs the target to check a token, in tokens."""
-        self.floor = floor
+    def heed(self, floor: float | None, checking: float) -> None:
+        """What a controller says; see Drafter.heed."""
+        self.floor, self._checking = floor, checking
         for economy in self._economies.values():
-            economy.checking = floor or 0.0
+            economy.checking = checking
 
     def learned(self) -> dict[str, Any]:
         """What outlives a process: how often members were right, alone and together, and what asking them won. Not what took how long:
@@ -159,7 +160,7 @@ class Ledger:
     def economy(self, target: str) -> Economy:
         """What members cost and bring with a target."""
         if target not in self._economies:
-            self._economies[target] = Economy(len(self.names), self.floor or 0.0)
+            self._economies[target] = Economy(len(self.names), self._checking)
         return self._economies[target]
 
     def kinship(self, target: str) -> Kinship:

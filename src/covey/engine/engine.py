@@ -80,7 +80,7 @@ class Engine:
         for work in complete:
             work.sequence.draft_cap = self.draft_cap
         planned = dict(zip(map(id, complete), self.controller.plan([work.sequence for work in complete], _load(works)), strict=True))
-        self.pipeline.heed(self.controller.floor)
+        self.pipeline.heed(self.controller.floor, self.controller.checking)
         return [self.scheduler.room_for_draft(work, planned.get(id(work), 0)) for work in works]
 
     def _trim(self, works: list[Work]) -> list[Cut]:

@@ -77,8 +77,8 @@ class Desk:
         number = sequence.id
         self._note(lambda: self._commit(number, tokens, draft, accepted))
 
-    def heed(self, floor: float | None) -> None:
-        self._note(lambda: self.guard.tell("heed", floor))
+    def heed(self, floor: float | None, checking: float) -> None:
+        self._note(lambda: self.guard.tell("heed", floor, checking))
 
     def observe(self, happened: Round) -> None:
         self._note(lambda: self.guard.tell("observe", happened))

@@ -76,8 +76,8 @@ class Overlapped:
             self.desk.inherit(sequence, of, length)
         return inherited
 
-    def heed(self, floor: float | None) -> None:
-        self.desk.heed(floor)
+    def heed(self, floor: float | None, checking: float) -> None:
+        self.desk.heed(floor, checking)
 
     def observe(self, happened: Round) -> None:
         self.desk.observe(happened)

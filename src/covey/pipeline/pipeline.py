@@ -95,8 +95,8 @@ class Pipeline(Protocol):
         """Give a sequence that was just started what was read of another one that begins alike; False when the target cannot."""
         ...
 
-    def heed(self, floor: float | None) -> None:
-        """Tell the drafter where a draft need not go on."""
+    def heed(self, floor: float | None, checking: float) -> None:
+        """Tell the drafter where a draft need not go on, and what checking a token costs."""
         ...
 
     def observe(self, happened: Round) -> None:

@@ -54,8 +54,8 @@ class Serial:
             self._tell("inherit", sequence, of, length)
         return inherited
 
-    def heed(self, floor: float | None) -> None:
-        self._tell("heed", floor)
+    def heed(self, floor: float | None, checking: float) -> None:
+        self._tell("heed", floor, checking)
 
     def observe(self, happened: Round) -> None:
         self._tell("observe", happened)

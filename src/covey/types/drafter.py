@@ -94,8 +94,9 @@ class Drafter(Protocol):
         """
         raise NotImplementedError
 
-    def heed(self, floor: float | None) -> None:
-        """A draft need not go on when the probability that all of it is right falls under this; None leaves it to the drafter."""
+    def heed(self, floor: float | None, checking: float) -> None:
+        """A draft need not go on when the probability that all of it is right falls under this floor; None leaves it to the drafter.
+        checking: what it costs the target to check a drafted token, in tokens, as far as the controller reckons with it."""
         return None
 
     def receive(self, sequence: Sequence, start: int, hidden: Any) -> None:
