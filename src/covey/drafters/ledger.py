@@ -115,7 +115,7 @@ class Ledger:
 
     def __init__(self, names: tuple[str, ...], policy: Policy, min_survival: float) -> None:
         self.names, self.policy, self.min_survival = names, policy, min_survival
-        self.floor: float | None = None  # a controller's, as is
+        self.floor: float | None = None  # this and what checking costs are a controller's
         self._checking = 0.0
         self.records = Records(names)
         self.standings: dict[int, Standing] = {}
