@@ -17,6 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 BLOCK_SIZE = 64
+READ_AT_ONCE = 2 * BLOCK_SIZE  # positions of a prompt that are read together, from a multiple of it on: see Scheduler
 FREE, HELD = 0, math.inf  # of a block; what lies between says since when the row that has it rests
 
 Place = slice | list[int]  # slots: of a run, or one by one

@@ -1,5 +1,7 @@
 """A forward pass over rows: the same numbers in any company, and in bfloat16 on a CPU the same bits."""
 
+from itertools import pairwise
+
 import pytest
 import torch
 
@@ -93,12 +95,20 @@ def test_in_bfloat16_attention_across_a_block_border_has_the_bits_of_decoded_tok
         (0, 300, 1, [(0, 128), (128, 128), (256, 44)]),
         (60, 10, 5, [(0, 6), (6, 4)]),
         (57, 10, 5, [(0, 6), (6, 1), (7, 3)]),
-        (10, 200, 0, [(0, 128), (128, 72)]),
+        (10, 200, 0, [(0, 118), (118, 82)]),
     ],
 )
 def test_what_plain_decoding_feeds_singly_is_cut_where_a_block_ends(start, count, wanted, pieces):
     """start, tokens fed, logits wanted -> pieces; all but the last of a prompt's tokens are read, drafts are decoded."""
     assert list(_pieces(Feed(Row(0), start, [5] * count, wanted))) == pieces
+
+
+@pytest.mark.parametrize("cuts", [[], [128], [256], [128, 256], [128, 256, 384]])
+def test_a_prompt_is_read_in_the_same_pieces_however_it_is_fed(cuts):
+    """If it is cut where pieces end, as the scheduler does."""
+    whole, borders = [(0, 128), (128, 128), (256, 128), (384, 16)], [0, *cuts, 400]
+    fed = [Feed(Row(0), start, [5] * (stop - start), int(stop == 400)) for start, stop in pairwise(borders)]
+    assert [(feed.start + at, count) for feed in fed for at, count in _pieces(feed)] == whole
 
 
 def test_rows_that_are_no_run_of_slots_give_the_same_logits(tiny):

@@ -13,13 +13,17 @@ from itertools import islice
 from covey.engine.generation import Generation
 from covey.engine.warm import ColdRows
 from covey.pipeline import Pipeline
-from covey.rows import BLOCK_SIZE
+from covey.rows import BLOCK_SIZE, READ_AT_ONCE
 from covey.types import Draft, Work
 
 
 class Scheduler:
     """First come, first served. A step holds every running sequence that the pipeline does not hold, and at most `prefill_chunk` prompt
-    tokens."""
+    tokens.
+
+    A prompt that is not read to its end is read to a multiple of READ_AT_ONCE positions (of `prefill_chunk`, where that is less). So it is
+    cut at the same places whatever company it is read in, and what a matrix library makes of it does not depend on that.
+    """
 
     def __init__(self, pipeline: Pipeline, max_num_seqs: int, prefill_chunk: int, ended: ColdRows) -> None:
         self.pipeline, self.ended = pipeline, ended
@@ -43,12 +47,19 @@ class Scheduler:
                 continue  # preempted by an older one just now; or its draft is under way
             start = self.pipeline.target.rows[sequence.id].length
             missing = len(sequence.tokens) - start
-            count = missing if missing == 1 else min(missing, budget)
+            count = missing if missing == 1 else self._to_read(start, missing, budget)
             if count == 0 or not self._make_room(generation, start + count):
                 continue
             budget -= count if missing > 1 else 0
             works.append(Work(sequence, start, count, Draft.empty(sequence), self._cached.pop(sequence.id, 0)))
         return works
+
+    def _to_read(self, start: int, missing: int, budget: int) -> int:
+        """How many of the missing tokens of a prompt, read so far, are read next."""
+        if missing <= budget:
+            return missing
+        at_once = min(READ_AT_ONCE, self.prefill_chunk)
+        return max(0, (start + budget) // at_once * at_once - start)
 
     def room_for_draft(self, work: Work, length: int) -> int:
         """The draft length, at most `length`, that memory has room for. A draft never costs another its row."""

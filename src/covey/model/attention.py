@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from transformers import AttentionInterface, PreTrainedModel
 
 from covey.errors import UnsupportedError
-from covey.rows import BLOCK_SIZE, Place
+from covey.rows import BLOCK_SIZE, READ_AT_ONCE, Place
 
 NAME = "covey"
 
@@ -34,7 +34,7 @@ NAME = "covey"
 KEY_BLOCK = BLOCK_SIZE
 MIN_QUERIES = 8
 # A prompt's queries are cut into spans of this length: each then stops at its own last key, half the work of a whole square.
-MAX_QUERIES = 128
+MAX_QUERIES = READ_AT_ONCE
 
 _fused = nn.functional.scaled_dot_product_attention
 

@@ -72,18 +72,21 @@ def _spans(rows: RowPool, feed: Feed, offset: int, device: torch.device) -> list
 def _pieces(feed: Feed) -> Iterator[tuple[int, int]]:
     """Where each piece of a feed begins, and its length.
 
-    A prompt is cut so that its queries do not look at keys far beyond their own positions. What stands where plain decoding
-    feeds single tokens (the draft, and a lone token before it) is cut where a block of keys ends: a query's bits depend on
-    how many keys the matrix library is given, masked ones too, so it must be as many as in plain decoding.
+    A prompt is cut so that its queries do not look at keys far beyond their own positions, and at the same places however much of it
+    is fed at once. What stands where plain decoding feeds single tokens (the draft, and a lone token before it) is cut where a block of
+    keys ends. For a query's bits depend on how many keys the matrix library is given, masked ones too: it must be as many in any company.
     """
     total = len(feed.tokens)
     committed = total - max(0, feed.wanted - 1)
     read = committed if committed > 1 else 0
-    for at in range(0, read, MAX_QUERIES):
-        yield at, min(MAX_QUERIES, read - at)
-    at = read
-    while at < total:
-        count = min(KEY_BLOCK - (feed.start + at) % KEY_BLOCK, total - at)
+    yield from _cut(feed.start, 0, read, MAX_QUERIES)
+    yield from _cut(feed.start, read, total, KEY_BLOCK)
+
+
+def _cut(start: int, at: int, stop: int, size: int) -> Iterator[tuple[int, int]]:
+    """Tokens [at, stop) of a feed that begins at position `start`, cut where a position is a multiple of the size."""
+    while at < stop:
+        count = min(size - (start + at) % size, stop - at)
         yield at, count
         at += count
 
