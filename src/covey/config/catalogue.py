@@ -72,7 +72,11 @@ class EngineConfig:
         optional=True,
     )
     prefill_chunk: int = _option(
-        256, "int", "most prompt tokens read per step, so that long prompts do not stall others", low=1, high=1 << 20
+        256,
+        "int",
+        "most prompt tokens read per step, so that long prompts do not stall others; 128 or more: prompts are cut at multiples of 128",
+        low=1,
+        high=1 << 20,
     )
     prefix_reuse: bool = _option(
         True, "bool", "keep what was read of ended requests while there is room, so that the next turn of a conversation is not read again"
