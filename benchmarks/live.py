@@ -61,7 +61,7 @@ class Work(defaultdict[str, float]):
         if happened.tokens and not happened.prefilled:
             self["passes"] += 1
             self["tokens"] += len(happened.tokens)
-            self["sent"] += len(happened.drafted)
+            self["sent"] += happened.sent
             self["drafting"] += happened.step_draft_seconds / happened.step_sequences
             self["verifying"] += happened.step_verify_seconds / happened.step_sequences
 

@@ -88,7 +88,7 @@ def _served(name: str, batches: list[int], given: argparse.Namespace) -> list[di
 
 def _step(rounds: list[Round], seconds: float) -> dict[str, float]:
     """rounds: those of the sequences that were given tokens; none where all were still reading their prompts."""
-    length = sum(len(each.drafted) for each in rounds) / max(1, len(rounds))
+    length = sum(each.sent for each in rounds) / max(1, len(rounds))
     return {"batch": len(rounds), "length": length, "tokens": sum(len(each.tokens) for each in rounds), "seconds": seconds}
 
 

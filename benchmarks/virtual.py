@@ -105,7 +105,7 @@ def measure(method: str, args: argparse.Namespace) -> dict[str, Any]:
         "ms_a_token": 1000 * seconds / tokens,
         "rounds": len(rounds),
         "tokens_a_round": tokens / len(rounds),
-        "drafted_a_round": sum(len(told.drafted) for told in rounds) / len(rounds),
+        "drafted_a_round": sum(told.sent for told in rounds) / len(rounds),
         "drafting": sum(told.step_draft_seconds * _share(told) for told in rounds) / seconds,
         "asked": dict(sum((Counter({member.name: member.asked for member in told.members}) for told in rounds), Counter())),
     }

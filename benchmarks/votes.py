@@ -67,6 +67,7 @@ def run(given: argparse.Namespace, prompts: list[TaskPrompt], make: Callable[[],
     drafters = make()
     params = SamplingParams(max_tokens=given.max_tokens, temperature=given.temperature, seed=0)
     options = {"num_speculative_tokens": given.length, "max_num_seqs": given.batch, "dtype": given.dtype, "controller": "fixed"}
+    options["branches"] = given.branches
     with LLM(given.target, drafters=drafters, **options) as llm:
         asked = [(prompt.task, llm.encode([dict(m) for m in prompt.messages])) for prompt in prompts]
         asked = [(task, ids) for task, ids in asked if len(ids) + given.max_tokens < llm.max_model_len]
@@ -91,11 +92,11 @@ def run(given: argparse.Namespace, prompts: list[TaskPrompt], make: Callable[[],
 
 def _lengths(rounds: list[Round]) -> dict[str, float]:
     counted = [r for r in rounds if r.tokens]
-    drafted = [r for r in counted if r.drafted]
+    drafted = [r for r in counted if r.sent]
     return {
         "tokens_a_round": sum(len(r.tokens) for r in counted) / max(1, len(counted)),
-        "mean_accepted_length": 1 + sum(r.accepted for r in drafted) / max(1, len(drafted)),
-        "drafted_a_round": sum(len(r.drafted) for r in counted) / max(1, len(counted)),
+        "mean_accepted_length": 1 + sum(r.won for r in drafted) / max(1, len(drafted)),
+        "drafted_a_round": sum(r.sent for r in counted) / max(1, len(counted)),
     }
 
 
@@ -110,6 +111,7 @@ def main() -> None:
     parser.add_argument("--temperature", type=float, default=0.0)
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--dtype", default="auto")
+    parser.add_argument("--branches", default="off", help="on: with branches beside what is voted")
     parser.add_argument("--policies", default=",".join(POLICIES))
     parser.add_argument("--votes", default=",".join(VOTES))
     parser.add_argument("--min-survival", type=float, default=0.15)

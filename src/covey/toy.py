@@ -9,17 +9,17 @@ repeats itself now and then. Everything around it (sampling, verification, rows)
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from collections.abc import Sequence as Seq
-from itertools import islice
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from covey.accept import accept
+from covey.accept import accept, chosen_at
 from covey.errors import CoveyError
-from covey.model.sampling import Position, choose_tokens, token_logprob
+from covey.model.sampling import choose_tokens, places, token_logprob
 from covey.model.tokenizer import vocabulary_fingerprint
 from covey.rows import BLOCK_SIZE, RowPool
 from covey.tools import Tool, check_messages, for_template
@@ -91,6 +91,7 @@ class ToyTarget:
     device, dtype = "cpu", "float64"
     parameter_bytes = 0
     hidden_size = 0
+    branches = True
 
     def __init__(self, seed: int = 0, sharpness: float = 2.0, max_model_len: int = 4096) -> None:
         self.tokenizer = ToyTokenizer()
@@ -126,31 +127,28 @@ class ToyTarget:
 
     def verify(self, works: list[Work], give: Callable[[Sequence, int, Any], None] | None = None) -> list[Verdict | None]:
         """There are no hidden states to give."""
-        positions = [position for work in works for position in self._positions(work)]
-        told = [self.logits([*each.sequence.tokens[-2:], *each.drafted]) for each in positions]
-        chosen = iter(choose_tokens(torch.stack(told), positions) if positions else [])
-        logits = iter(told)
-        return [self._verdict(work, chosen, logits) if work.complete else None for work in works]
+        for work in works:
+            self._read(work)
+        return [self._verdict(work) if work.complete else None for work in works]
 
-    def _positions(self, work: Work) -> list[Position]:
-        """Where tokens are to be chosen; what is fed is read by then."""
+    def _read(self, work: Work) -> None:
+        """Committed tokens alone, of which nothing is kept."""
         row = self.rows[work.sequence.id]
         if row.length != work.start or len(row.blocks) * BLOCK_SIZE < work.start + work.num_tokens:
             raise CoveyError(f"row {row.id} holds {row.length} positions and {len(row.blocks)} blocks: the work does not fit it")
         row.length = work.start + work.count
-        return [Position(work.sequence, work.draft.tokens[:j]) for j in range(len(work.draft) + 1)] if work.complete else []
 
-    def _verdict(self, work: Work, chosen: Iterator[int], logits: Iterator[Tensor]) -> Verdict:
-        """What becomes of one draft, of the next of what was chosen and told."""
-        count = len(work.draft) + 1
-        own, told = list(islice(chosen, count)), list(islice(logits, count))
-        verdict = accept(work.draft.tokens, own)
-        self.rows[work.sequence.id].length += verdict.accepted
+    def _verdict(self, work: Work) -> Verdict:
+        """What becomes of one draft."""
+        positions = places(work)
+        told = [self.logits([*each.sequence.tokens[-2:], *each.drafted]) for each in positions]
+        verdict = accept(work.draft.tokens, choose_tokens(torch.stack(told), positions), work.draft.branches)
+        self.rows[work.sequence.id].length += len(verdict.tokens) - 1
         wanted = work.sequence.params.logprobs
         if wanted is None:
             return verdict
-        scored = zip(told, verdict.tokens, strict=False)
-        return Verdict(verdict.accepted, verdict.tokens, tuple(token_logprob(row, t, wanted) for row, t in scored))
+        scored = zip(chosen_at(verdict, len(work.draft)), verdict.tokens, strict=True)
+        return replace(verdict, logprobs=tuple(token_logprob(told[at], token, wanted) for at, token in scored))
 
     def close(self) -> None:
         """Nothing to give back."""

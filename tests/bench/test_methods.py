@@ -43,7 +43,7 @@ def test_methods_of_different_drafters_share_a_target_and_its_text(folder: Path)
             assert answers["plain"].outputs == answers["fixed-4"].outputs == answers[own].outputs
     whole = {name: answer.passes.whole for name, answer in answers.items() if answer.passes}
     assert whole["plain"].drafts == 0
-    assert whole[own].acceptance_rate == 1.0  # the target drafts for itself
+    assert whole[own].acceptance_rate > 0.7  # the target drafts for itself; a branch may stand for its third token
 
 
 def test_seconds_are_those_of_the_call(folder: Path) -> None:

@@ -92,6 +92,7 @@ def test_every_option_reaches_the_engine_and_the_request(tmp_path: Path) -> None
         "n": "1",
         "logprobs": "0",
         "label": "birds",
+        "branches": "off",
     }
     unsaid = {"target", "max_model_len", "compile", "prefix_reuse", "ignore_eos", "grammar"}
     assert {name.replace("-", "_") for name in given} | unsaid == set(ANSWERING)
@@ -102,6 +103,7 @@ def test_every_option_reaches_the_engine_and_the_request(tmp_path: Path) -> None
     assert {r["pool_limit"] for r in rounds} == {2}
     assert max(r["prefilled"] for r in rounds) <= 4
     assert max(r["planned"] for r in rounds) == 1
+    assert not any(r["branches"] for r in rounds)
     assert sum(len(r["tokens"]) for r in rounds) == 12
 
 

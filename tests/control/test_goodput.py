@@ -12,7 +12,8 @@ from covey.control import Controller, FixedLength, Goodput, Load, make_controlle
 from covey.cost import Costs, Drafting, DraftSample, PassSample
 from covey.replay import Recorded, replay
 from covey.sampling_params import SamplingParams
-from covey.types import Draft, Round, Sequence
+from covey.types import Branch, Draft, Round, Sequence
+from tests.drafters.test_economy import ROUND
 
 
 def costs(base: float = 0.02, token: float = 0.001, draft: float = 0.0005, read: float = 0.0, call: float = 0.0) -> Costs:
@@ -184,6 +185,21 @@ def test_what_was_asked_for_is_a_cap() -> None:
     assert lengths[0] <= 2
     assert lengths[1:3] == [0, 1]
     assert lengths[3] > 2
+
+
+def test_a_branch_is_sent_where_it_is_likelier_than_the_next_token_and_believed_as_it_fares() -> None:
+    controller = Goodput(costs(token=0.001, draft=1e-6), 8)
+    text = Sequence(1, (5, 6), SamplingParams(max_tokens=100))
+    draft = Draft(2, text.prefix_id, (7, 8, 9), (0.9, 0.1, 0.01), branches=(Branch(1, 4, 0.6),))
+    assert controller.known.believed(draft, [0.9, 0.1, 0.01], text) == pytest.approx([0.9, 0.6, 0.1, 0.01], rel=0.2)
+    controller.plan([text], Load(1, 2, 1))
+    (cut,) = controller.trim([text], [draft], Load(1, 2, 1))
+    sent = draft.cut(cut.length)
+    assert len(sent) == len(sent.branches) == 1
+    happened = replace(ROUND, sequence_id=1, drafted=(7,), survival=(0.9,), branches=sent.branches, accepted=1, tokens=(7, 3))
+    for _ in range(60):
+        controller.known.observe([happened], None)
+    assert controller.known.believed(draft, [0.9, 0.1, 0.01], text)[1] < 0.3
 
 
 def test_rounds_say_what_was_chosen_and_why() -> None:

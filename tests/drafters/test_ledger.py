@@ -48,6 +48,26 @@ def test_the_one_that_is_right_is_followed_soon():
     assert 0 < rounds <= 8
 
 
+def test_a_guess_that_loses_goes_along_as_a_branch_and_is_judged_by_what_comes():
+    collective = CollectiveDrafter([Says(7, estimate=0.6), Says(8, estimate=0.5)], min_survival=0.0)
+    text = sequence(1, 2)
+    first = propose(collective, text, 1)
+    assert first.tokens == (7,)
+    assert [(branch.place, branch.token, branch.votes) for branch in first.branches] == [(0, 8, ("says 8",))]
+    assert first.branches[0].survival == pytest.approx(0.4)  # right at most where the other is wrong
+    for _ in range(200):
+        draft = propose(collective, text, 1)
+        text.commit([7])
+        collective.commit(text, draft, 1)
+    assert draft.branches[0].survival < 0.15
+
+
+def test_where_branches_are_not_verified_nobody_thinks_of_them():
+    collective = CollectiveDrafter([Says(7), Says(8)], min_survival=0.0)
+    collective.ledger.branches = False
+    assert propose(collective, sequence(1, 2), 2).branches == ()
+
+
 @pytest.mark.parametrize(("weights", "heeded"), [("log_odds", "says 8"), ("uniform", "says 7")])
 def test_kin_do_not_outvote_a_stranger_that_is_right_more_often(weights, heeded):
     kin, stranger = [Says(7, estimate=0.4) for _ in range(3)], Says(8, estimate=0.5)

@@ -145,7 +145,13 @@ def test_a_long_text_is_read_when_a_guess_is_asked_for_and_not_before(target, se
     said = []
     for kind in (NestedDrafter, Late):
         with LLM(
-            target, drafters=[kind(self_folder, **KIND)], max_model_len=256, num_speculative_tokens=2, controller="fixed", **KIND
+            target,
+            drafters=[kind(self_folder, **KIND)],
+            max_model_len=256,
+            num_speculative_tokens=2,
+            controller="fixed",
+            branches="off",
+            **KIND,
         ) as llm:
             rounds = []
             llm.observe(rounds.append)

@@ -38,8 +38,9 @@ def members(folders, kind=NestedDrafter):
     return [kind(folder, thresholds=(0.3 + 0.1 * i,), **KIND) for i, folder in enumerate(folders)]
 
 
-def run(target, collective, params=GREEDY, **options):
-    with LLM(target, drafters=[collective], num_speculative_tokens=4, max_num_seqs=3, prefill_chunk=16, controller="fixed", **KIND) as llm:
+def run(target, collective, params=GREEDY):
+    options = {"num_speculative_tokens": 4, "max_num_seqs": 3, "prefill_chunk": 16, "controller": "fixed", "branches": "off"}
+    with LLM(target, drafters=[collective], **options, **KIND) as llm:
         rounds = []
         llm.observe(rounds.append)
         texts = [c.token_ids for c in llm.generate(PROMPTS, params, progress=False)]

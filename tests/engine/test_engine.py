@@ -12,6 +12,7 @@ from covey import LLM, AsyncLLM, CoveyError, SamplingParams
 from covey.drafters import ModelDrafter, SuffixDrafter
 from covey.rows import BLOCK_SIZE, RowPool
 from covey.toy import ToyTarget
+from tests.exactness.drafters import BranchingDrafter
 
 
 class SmallTarget(ToyTarget):
@@ -215,6 +216,26 @@ def test_a_trace_rebuilds_the_statistics(tmp_path):
     counted = {k: v for k, v in done.stats.to_dict().items() if "seconds" not in k and "per_second" not in k}
     assert counted == {k: v for k, v in rebuilt.to_dict().items() if k in counted}
     assert sum(i * n for i, n in enumerate(done.stats.accepted_histogram)) == done.stats.num_accepted_tokens
+
+
+@pytest.mark.parametrize("controller", ["fixed", "goodput"])
+def test_statistics_count_branches_among_what_was_sent(controller):
+    prompt, params = "the birds fly", SamplingParams(max_tokens=60, ignore_eos=True)
+    with LLM("toy", drafters=[]) as llm:
+        ids = llm.encode(prompt)
+        (plain,) = llm.generate(prompt, params)
+    drafter = BranchingDrafter({tuple(ids): plain.token_ids}, wrong_every=2)
+    rounds = []
+    with LLM("toy", drafters=[drafter], controller=controller, num_speculative_tokens=4) as llm:
+        llm.observe(rounds.append)
+        (done,) = llm.generate(prompt, params)
+    assert done.token_ids == plain.token_ids
+    assert done.stats.num_draft_tokens == sum(len(each.drafted) + len(each.branches) for each in rounds)
+    assert done.stats.num_accepted_tokens == sum(each.accepted + each.branched for each in rounds)
+    assert all(each.sent <= each.planned for each in rounds)
+    if controller == "fixed":
+        assert sum(each.branched for each in rounds) > 2
+        assert all(len(each.tokens) == each.won + 1 for each in rounds if each.tokens and not each.finish_reason)
 
 
 def test_a_grammar_that_cannot_be_compiled_is_refused_before_anything_runs():

@@ -69,7 +69,7 @@ def test_a_cap_holds_for_texts_that_are_under_way(target, folder, plain, cap):
 
 def test_thresholds_decide_at_which_exit_tokens_are_read_off(target, folder, plain):
     """After a change drafts are those of a drafter that was made with such thresholds."""
-    llm = AsyncLLM(target, drafters=[NestedDrafter(folder, **KIND)], num_speculative_tokens=4, controller="fixed", **KIND)
+    llm = AsyncLLM(target, drafters=[NestedDrafter(folder, **KIND)], num_speculative_tokens=4, controller="fixed", branches="off", **KIND)
     name = llm.drafters[0].name
     try:
         assert asyncio.run(llm.tuned())["thresholds"] == {name: [1.0, 1.0]}
@@ -81,7 +81,7 @@ def test_thresholds_decide_at_which_exit_tokens_are_read_off(target, folder, pla
     finally:
         llm.close()
     made = NestedDrafter(folder, thresholds=(0.0, 0.5), **KIND)
-    with LLM(target, drafters=[made], num_speculative_tokens=4, controller="fixed", **KIND) as other:
+    with LLM(target, drafters=[made], num_speculative_tokens=4, controller="fixed", branches="off", **KIND) as other:
         expected: list[Round] = []
         other.observe(expected.append)
         other.generate(PROMPT, PARAMS, progress=False)

@@ -14,7 +14,7 @@ from covey.drafters import CollectiveDrafter, NestedDrafter, SuffixDrafter
 from covey.model.deltas import Basis, save_deltas
 from covey.model.load import load
 from covey.model.nested import NestedDraft
-from covey.types import Draft, Drafter, Host, Sequence
+from covey.types import Branch, Draft, Drafter, Host, Sequence
 
 
 class ScriptedDrafter(Drafter):
@@ -38,6 +38,25 @@ class ScriptedDrafter(Drafter):
 
     def _spoil(self, index: int, token: int) -> int:
         return (token + 1) % self.vocab_size if self.wrong_every and (index + 1) % self.wrong_every == 0 else token
+
+
+class BranchingDrafter(ScriptedDrafter):
+    """What is right where its draft is wrong stands beside it, mostly; and there, and where it is right, what is wrong, too."""
+
+    def _draft(self, sequence: Sequence, length: int) -> Draft:
+        draft = super()._draft(sequence, length)
+        known = self.texts.get(sequence.prompt, [])[sequence.num_output :]
+        chooser = random.Random(sequence.num_output)
+        survival = [0.9 ** (place + 1) for place in range(len(draft))]
+        branches = []
+        for place in range(min(len(draft) + 1, len(known))):
+            taken = {*draft.tokens[place : place + 1]}
+            offered = [known[place]] if chooser.random() < 0.8 else []
+            offered += chooser.sample(range(3, self.vocab_size), 2)
+            for token in dict.fromkeys(offered):
+                if token not in taken:
+                    branches.append(Branch(place, token, chooser.random() * (survival[place - 1] if place else 1.0)))
+        return replace(draft, survival=tuple(survival), branches=tuple(branches))
 
 
 class BrokenDrafter(Drafter):

@@ -16,7 +16,7 @@ from covey.model.sampling import Position, choose_tokens, process, weigh_choices
 from covey.toy import ToyTokenizer
 from covey.types import Sequence
 from tests.exactness.controllers import controller
-from tests.exactness.drafters import ScriptedDrafter, untrained_draft
+from tests.exactness.drafters import BranchingDrafter, ScriptedDrafter, untrained_draft
 
 jsonschema_rs = pytest.importorskip("jsonschema_rs")
 pytest.importorskip("llguidance")
@@ -84,7 +84,7 @@ def run(target, drafters, prompts, params, lengths="fixed-5", **options):
 @pytest.mark.parametrize("grammar", ["schema", "regex"])
 @pytest.mark.parametrize(
     ("drafter", "pipeline"),
-    [*((name, "serial") for name in ("model", "self", "collective", "mixture", "often right")), ("collective", "overlapped")],
+    [*((name, "serial") for name in ("model", "self", "collective", "mixture", "often right", "branching")), ("collective", "overlapped")],
 )
 def test_speculative_equals_plain_and_is_valid(grammar, option, drafter, pipeline, tiny):
     """A real model (random Llama, float64) under a grammar that it knows nothing of, with random draft lengths."""
@@ -101,6 +101,7 @@ def test_speculative_equals_plain_and_is_valid(grammar, option, drafter, pipelin
             vote="mixture",
         ),
         "often right": lambda: ScriptedDrafter(texts, wrong_every=4),
+        "branching": lambda: BranchingDrafter(texts, wrong_every=3),
     }[drafter]()
     speculative = run(path, [made], IDS, params, "random", pipeline=pipeline, **kind)
     assert outcome(speculative) == outcome(plain)

@@ -18,10 +18,10 @@ from covey.drafters import CollectiveDrafter, ModelDrafter, SuffixDrafter
 from covey.drafters.corpus import Corpus
 from covey.model.load import load
 from tests.exactness.controllers import controller
-from tests.exactness.drafters import ScriptedDrafter, stacked_kin, untrained_draft
+from tests.exactness.drafters import BranchingDrafter, ScriptedDrafter, stacked_kin, untrained_draft
 from tests.model.tiny import FAMILIES
 
-DRAFTERS = ("model", "same model", "nested", "self", "suffix", "corpus", "collective", "kin", "wrong", "right", "often right")
+DRAFTERS = ("model", "same model", "nested", "self", "suffix", "corpus", "collective", "kin", "wrong", "right", "often right", "branching")
 DTYPES = ("float32", "float64")
 BATCHES = (1, 8)
 CHUNKS = (256, 7)
@@ -96,6 +96,7 @@ def check(case: Case, tiny, reference) -> None:
         "wrong": lambda: ScriptedDrafter(texts, wrong_every=1),
         "right": lambda: ScriptedDrafter(texts),
         "often right": lambda: ScriptedDrafter(texts, wrong_every=3),
+        "branching": lambda: BranchingDrafter(texts, wrong_every=3),
     }
     with LLM(
         str(path),
@@ -106,6 +107,7 @@ def check(case: Case, tiny, reference) -> None:
         prefill_chunk=chunk,
         max_num_seqs=5,
         pipeline=pipeline,
+        branches="off" if drafter == "same model" else "on",  # whose own choice is always right
     ) as llm:
         llm.served().engine.controller = controller(length)
         done = llm.generate(asked, SamplingParams(max_tokens=NEW_TOKENS), progress=False)

@@ -14,7 +14,7 @@ from covey.drafters.corpus import Corpus
 from covey.model.sampling import Position, choose_tokens, process
 from covey.types import Sequence
 from tests.exactness.controllers import controller
-from tests.exactness.drafters import BrokenDrafter, ScriptedDrafter, stacked_kin, untrained_draft
+from tests.exactness.drafters import BranchingDrafter, BrokenDrafter, ScriptedDrafter, stacked_kin, untrained_draft
 
 # Each chi-square test below rejects a correct sampler with this probability; seeds are fixed.
 FALSE_ALARM = 1e-4
@@ -70,7 +70,7 @@ def both(target, drafter, params, prompts, lengths="fixed-5", pipeline="serial",
     [
         *(
             (name, "fixed-5", "serial")
-            for name in ("model", "suffix", "corpus", "self", "collective", "mixture", "kin", "wrong", "often right")
+            for name in ("model", "suffix", "corpus", "self", "collective", "mixture", "kin", "wrong", "often right", "branching")
         ),
         *((name, "random", "serial") for name in ("model", "self", "mixture", "kin")),
         *((name, "fixed-5", "overlapped") for name in ("model", "self", "mixture", "kin")),
@@ -99,6 +99,7 @@ def test_speculative_equals_plain_with_the_same_seed(option, drafter, lengths, p
         "kin": lambda: stacked_kin(path, "self", "float64", vote="mixture"),
         "wrong": lambda: ScriptedDrafter(texts, wrong_every=1),
         "often right": lambda: ScriptedDrafter(texts, wrong_every=4),
+        "branching": lambda: BranchingDrafter(texts, wrong_every=3),
     }[drafter]()
     plain, speculative = both(path, made, params, ids, lengths, pipeline, **kind)
     assert outcome(speculative) == outcome(plain)

@@ -14,7 +14,7 @@ from covey import LLM, SamplingParams
 from covey.config import cache_dir
 from covey.config.catalogue import PIPELINES
 from covey.drafters import CollectiveDrafter, make_drafter
-from tests.exactness.drafters import ScriptedDrafter
+from tests.exactness.drafters import BranchingDrafter, ScriptedDrafter
 from tests.exactness.smollm2 import TOKENS, Case, cases
 
 pytestmark = pytest.mark.skipif(
@@ -38,7 +38,7 @@ def generated(chosen: list[Case], params: SamplingParams = GREEDY, **options: An
     return {case.id: d.token_ids for case, d in zip(chosen, done, strict=True)}, sum(d.stats.num_accepted_tokens for d in done)
 
 
-@pytest.mark.parametrize("drafter", ["plain", "suffix", "nested", "collective", "mixture", "often right"])
+@pytest.mark.parametrize("drafter", ["plain", "suffix", "nested", "collective", "mixture", "often right", "branching"])
 def test_text_is_the_recorded_text_of_transformers(drafter):
     drafters = {
         "plain": list,
@@ -51,6 +51,7 @@ def test_text_is_the_recorded_text_of_transformers(drafter):
             )
         ],
         "often right": lambda: [ScriptedDrafter({tuple(case.prompt): case.tokens for case in NINE}, wrong_every=5)],
+        "branching": lambda: [BranchingDrafter({tuple(case.prompt): case.tokens for case in NINE}, wrong_every=3)],
     }[drafter]()
     texts, accepted = generated(NINE, drafters=drafters, max_num_seqs=9)
     assert texts == recorded(NINE)

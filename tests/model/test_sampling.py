@@ -21,6 +21,9 @@ def test_the_short_way_for_the_likeliest_token_is_the_long_way(dtype, vocabulary
     for one, other in zip(short, long, strict=True):
         assert one.token == other.token and one.likely == ()
         assert (one.probability, one.margin) == pytest.approx((other.probability, other.margin), rel=1e-6)
+        assert (one.rival is None) == (other.rival is None) == (vocabulary == 1)
+        if one.rival and other.rival and one.margin:
+            assert one.rival == (other.rival[0], pytest.approx(other.rival[1], rel=1e-2))
 
 
 def test_of_equals_the_first_is_chosen():
@@ -28,6 +31,7 @@ def test_of_equals_the_first_is_chosen():
     logits[:, [7, 9, 30]] = 3.0
     for choice in weigh_choices(logits, PLACES):
         assert (choice.token, choice.margin) == (7, 0.0)
+        assert choice.rival is not None and choice.rival[0] in (9, 30)
 
 
 AT = SamplingParams(temperature=0.8)
@@ -45,6 +49,7 @@ def test_a_sampled_choice_is_the_targets_own_where_few_tokens_are_likely():
         assert choice.token == values.argmax() == choose_tokens((row * 0.8).float()[None], [position])[0]
         assert choice.probability == pytest.approx(row.softmax(-1)[choice.token].item(), rel=1e-4)
         assert choice.margin == pytest.approx(values[choice.token] - values[rivals].max(), abs=1e-4)
+        assert choice.rival == (rivals[values[rivals].argmax()], pytest.approx(row.softmax(-1)[choice.rival[0]].item(), rel=1e-4))
 
 
 @pytest.mark.parametrize("likely", [False, True])

@@ -21,7 +21,7 @@ from covey.model.target import LocalTarget
 from covey.toy import ToyTarget
 from covey.types import Drafter
 from tests.exactness.controllers import RandomLengths, controller
-from tests.exactness.drafters import BrokenDrafter, ScriptedDrafter, untrained_draft
+from tests.exactness.drafters import BranchingDrafter, BrokenDrafter, ScriptedDrafter, untrained_draft
 from tests.pipeline.virtual import AnyManner, Foreseeing, VirtualLane, served
 
 Texts = dict[tuple[int, ...], list[int]]
@@ -49,6 +49,7 @@ def drafter_of(kind: str, texts: Texts, chooser: random.Random) -> Drafter:
         "foreseeing": lambda: Foreseeing(texts, chooser),
         "suffix": lambda: SuffixDrafter(min_survival=0.0),
         "scripted": lambda: ScriptedDrafter(texts, wrong_every=4),
+        "branching": lambda: BranchingDrafter(texts, wrong_every=3),
         "failing": lambda: Foreseeing(texts, chooser, fails=0.1),
         "broken": lambda: BrokenDrafter(chooser.choice(["raises", "too few", "negative", "beyond the vocabulary", "too long", "stale"])),
         **{

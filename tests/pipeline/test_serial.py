@@ -5,7 +5,9 @@ from __future__ import annotations
 from covey import LLM, Drafter, SamplingParams
 from covey.control import Controller, Cut, Load
 from covey.drafters import CollectiveDrafter
-from covey.types import Draft, Round, Sequence
+from covey.pipeline.guard import Guard, usable
+from covey.types import Branch, Draft, Round, Sequence
+from tests.exactness.drafters import BranchingDrafter
 
 PARAMS = SamplingParams(max_tokens=40, ignore_eos=True)
 
@@ -82,6 +84,22 @@ def test_the_drafter_is_told_of_what_was_sent_also_when_that_is_nothing() -> Non
     for (sent, accepted), each in zip(drafter.told, asked, strict=True):
         assert (sent.tokens, accepted) == (each.drafted, each.accepted)
     assert () in [sent.tokens for sent, _ in drafter.told]
+
+
+def test_branches_that_cannot_be_verified_are_left_out() -> None:
+    text = Sequence(1, (3, 4), SamplingParams())
+    branches = (Branch(0, -1, 0.1), Branch(0, 99, 0.1), Branch(1, 8, 0.1), Branch(3, 8, 0.01))
+    draft = Draft(2, text.prefix_id, (5, 6, 200), (0.5, 0.4, 0.3), branches=branches)
+    assert usable(draft, text, 8, vocab_size=90) == Draft(2, text.prefix_id, (5, 6), (0.5, 0.4), branches=branches[2:3])
+
+
+def test_no_branch_goes_out_where_none_are_wanted() -> None:
+    known = {(3, 4): [5, 6, 7, 8]}
+    text, drafter = Sequence(1, (3, 4), SamplingParams()), BranchingDrafter(known, wrong_every=2)
+    drafter.vocab_size = 90
+    (draft,), (plain,) = (Guard(drafter, branches).propose([text], [4], 90) for branches in (True, False))
+    assert draft.branches and not plain.branches
+    assert draft.tokens == plain.tokens
 
 
 def test_a_floor_reaches_drafters_and_the_members_of_a_collective() -> None:

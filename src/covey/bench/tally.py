@@ -140,22 +140,21 @@ def from_passes(outputs: Sequence[Sequence[int]], ends: Sequence[tuple[int, floa
 
 def _tally(happened: Round) -> Tally:
     seconds = happened.step_draft_seconds + happened.step_verify_seconds + happened.step_other_seconds
-    drafted = len(happened.drafted)
     return Tally(
         seconds=seconds / happened.step_sequences,
         tokens=len(happened.tokens),
         passes=int(bool(happened.tokens)),
-        drafts=int(drafted > 0),
-        draft_tokens=drafted,
-        accepted_tokens=happened.accepted,
+        drafts=int(happened.sent > 0),
+        draft_tokens=happened.sent,
+        accepted_tokens=happened.won,
     )
 
 
 def _count_histogram(histogram: list[int], happened: Round) -> None:
     """histogram[i] counts the drafts of which exactly i tokens were accepted."""
-    if happened.drafted:
-        histogram += [0] * (happened.accepted + 1 - len(histogram))
-        histogram[happened.accepted] += 1
+    if happened.sent:
+        histogram += [0] * (happened.won + 1 - len(histogram))
+        histogram[happened.won] += 1
 
 
 def _sort_in(passes: Passes, part: Tally, reading: bool, end: int, cut: int | None) -> None:

@@ -88,7 +88,7 @@ def calibrate(settings: CalibrateSettings, report: Callable[[str, float | None],
     Of the prompts of each task every other one is searched on; real runs and the error of the estimates are of the others.
     A fixed exit, or no drafting at all, is what is written where that is fastest. Returns the profile.
     """
-    options = {**settings.engine.to_options(), "num_speculative_tokens": settings.longest, "controller": "fixed"}
+    options = {**settings.engine.to_options(), "num_speculative_tokens": settings.longest, "controller": "fixed", "branches": "off"}
     options |= {"max_num_seqs": max(settings.batch, _OBSERVED_TOGETHER), "prefix_reuse": False}  # every run reads its prompts
     drafter = WatchedDrafter(settings.draft, dtype=settings.engine.dtype, device=settings.engine.device)
     with LLM(settings.target, drafters=[drafter], **options) as llm:

@@ -15,7 +15,7 @@ from covey.config import Settings, all_options, quiet_libraries
 
 _PIPELINE = ("pipeline", "drafter_threads", "drafter_timeout")  # what is timed is timed by itself
 # What calibration decides itself, and what is for serving.
-_OWN = ("num_speculative_tokens", "max_num_seqs", "prefix_reuse", "collective_state", "trace", *_PIPELINE)
+_OWN = ("num_speculative_tokens", "branches", "max_num_seqs", "prefix_reuse", "collective_state", "trace", *_PIPELINE)
 SETTINGS = ("target", *(option.name for option in all_options().values() if option.group == "engine" and option.name not in _OWN))
 
 

@@ -56,11 +56,12 @@ class Owners:
         return _merged(self._release(chunk.text))
 
     def _take(self, happened: Round) -> None:
+        winners = happened.winners
         for number, token in enumerate(happened.tokens):
             if number == happened.accepted:
                 self._waiting.append(Segment(self._rejected(happened.drafted[number:]), "rejected"))
-            owner: Owner = "accepted" if number < happened.accepted else "target"
-            voters = happened.votes[number] if owner == "accepted" and happened.votes else ()
+            owner: Owner = "accepted" if number < happened.won else "target"
+            voters = winners[number] if owner == "accepted" and happened.members else ()
             self._waiting.append(Segment(self._stream.push([token]), owner, voters))
             self._committed.append(token)
 

@@ -41,6 +41,12 @@ class EngineConfig:
         "who chooses the draft length: goodput never drafts where that does not pay; the others are for comparison",
         choices=CONTROLLERS,
     )
+    branches: str = _option(
+        "auto",
+        "str",
+        "verify what else may come at places of a draft beside it; auto does where that costs no more than its tokens: not in CPU bfloat16",
+        choices=("auto", "on", "off"),
+    )
     pipeline: str = _option(
         "serial",
         "str",

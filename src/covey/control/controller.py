@@ -27,8 +27,9 @@ class Load:
 class Cut:
     """How much of a draft is verified, and why.
 
-    gain: the tokens of it that are expected to be accepted. cost: the seconds that drafting and verifying it are expected to add
-    to the step. reason: in a word or two, for Rounds; empty where the controller has no reasons.
+    length: so many of its tokens, branches included, the likeliest ones (`Draft.cut`). gain: those of them that are expected to be
+    accepted. cost: the seconds that drafting and verifying it are expected to add to the step. reason: in a word or two, for Rounds; empty
+    where the controller has no reasons.
     """
 
     length: int
@@ -50,8 +51,8 @@ class Controller:
         raise NotImplementedError
 
     def trim(self, sequences: list[Sequence], drafts: list[Draft], load: Load) -> list[Cut]:
-        """How much of each draft is sent to the target; of all of it, unless a controller knows better."""
-        return [Cut(len(draft)) for draft in drafts]
+        """How much of each draft is sent to the target; of all of it, unless a controller knows better. Never more than was planned is."""
+        return [Cut(draft.size) for draft in drafts]
 
     def observe(self, rounds: list[Round]) -> None:
         """Learn from the Rounds of one step."""

@@ -176,10 +176,12 @@ class Goodput(Controller):
         step = self._taken(sequences, drafts)
         if not step.lengths and not any(map(len, drafts)):
             return [Cut(0, reason="does not pay")] * len(sequences)
-        survival = [self.known.trust.corrected(draft.survival, sequence.id) for sequence, draft in zip(sequences, drafts, strict=True)]
-        for sequence, found in zip(sequences, survival, strict=True):
-            if asked := step.lengths.get(sequence.id, 0):
+        survival = []
+        for sequence, draft in zip(sequences, drafts, strict=True):
+            found, asked = self.known.trust.corrected(draft.survival, sequence.id), step.lengths.get(sequence.id, 0)
+            if asked:
                 self.known.heard(sequence, worth_a_thought(found), asked)
+            survival.append(self.known.believed(draft, found, sequence)[: asked or None])
         written = [len(draft) for draft in drafts]
         step.work = Drafting(max(written, default=0), sum(written), len(step.lengths), step.unread)
         return self._cuts(sequences, survival, load)

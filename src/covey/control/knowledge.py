@@ -20,7 +20,7 @@ from covey.control.controller import Load
 from covey.control.market import Prospect
 from covey.cost import Costs, Drafting, DraftSample, PassCost, PassSample
 from covey.survival import Outlook, Trust, Turnout, conditionals, outlooks
-from covey.types import Round, Sequence
+from covey.types import Branch, Draft, Round, Sequence
 
 Floats = NDArray[numpy.float64]
 
@@ -62,7 +62,7 @@ class Knowledge:
 
     def __init__(self, costs: Costs, longest: int) -> None:
         self.costs, self.longest = costs, max(1, longest)
-        self.trust, self.charge = Trust(), Charge()
+        self.trust, self.aside, self.charge = Trust(), Trust(), Charge()
         self._charges: dict[str, Charge] = {}  # by the way of taking turns
         self._ground = Outlook.hopeful(self.longest)
         self._drafted: dict[int, _Drafted] = {}
@@ -95,6 +95,23 @@ class Knowledge:
     def missed(self, sequence: Sequence) -> int:
         """Tokens that its drafter would read first, of those that it has not been shown yet."""
         return self.costs.drafter.to_read(len(sequence.tokens) - sequence.shown)
+
+    def believed(self, draft: Draft, survival: Seq[float], sequence: Sequence) -> list[float]:
+        """How likely its tokens, branches included, are to survive as far as the drafter's word can be believed, in the order in which they
+        are sent. survival: that of the draft without branches, corrected."""
+        if not draft.branches:
+            return list(survival)
+        found, alive = [], 1.0
+        for number in draft.ranked:
+            if number < len(draft):
+                value = survival[number]
+            else:
+                branch = draft.branches[number - len(draft)]
+                before = survival[branch.place - 1] if branch.place else 1.0
+                value = before * self.aside.of(_conditional(branch, draft.survival), sequence.id)
+            alive = min(alive, value)
+            found.append(alive)
+        return found
 
     # -- what is planned and drafted
 
@@ -131,10 +148,12 @@ class Knowledge:
             self.costs.drafter.observe(DraftSample(drafted, max(1e-9, first.step_draft_seconds - ventured), ventured))
         for each in rounds:
             self._learn(each)
+            self._learn_of_branches(each)
 
     def forget(self, sequence: Sequence) -> None:
         self._drafted.pop(sequence.id, None)
         self.trust.forget(sequence.id)
+        self.aside.forget(sequence.id)
 
     def _learn(self, happened: Round) -> None:
         """Score the drafted tokens, up to the first that was wrong. After the end of a text nobody knows what would have come."""
@@ -146,7 +165,20 @@ class Knowledge:
             if not hit:
                 return
 
+    def _learn_of_branches(self, happened: Round) -> None:
+        """The same of branches at places that the text came to as it was drafted."""
+        for branch in happened.branches:
+            came = happened.came(branch)
+            if branch.place <= happened.accepted and (came or not happened.finish_reason):
+                self.aside.record(_conditional(branch, happened.survival), came, happened.sequence_id)
+
     def _of(self, sequence: Sequence) -> _Drafted:
         if sequence.id not in self._drafted:
             self._drafted[sequence.id] = _Drafted(Outlook(self.longest))
         return self._drafted[sequence.id]
+
+
+def _conditional(branch: Branch, survival: Seq[float]) -> float:
+    """A branch's probability, if the draft before it is right. survival: that draft's."""
+    before = survival[branch.place - 1] if branch.place else 1.0
+    return min(1.0, branch.survival / before) if before > 0 else 0.0

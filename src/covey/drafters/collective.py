@@ -125,6 +125,7 @@ class CollectiveDrafter(Drafter):
 
     def bind(self, host: Host) -> None:
         """A member that does not fit the target is named by its own error."""
+        self.ledger.branches = host.branches
         for member in self.members:
             member.drafter.bind(host)
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from math import exp, log
+from math import exp, log, sqrt
 
 from covey.drafters.hits import HitTable
 from covey.model.sampling import Choice
@@ -20,6 +20,7 @@ from covey.model.sampling import Choice
 FEATURES = 4
 UNCALIBRATED = (0.0, 1.0, 0.0, 0.0)  # the draft's own probability as it is
 _MOST_NATS = 8.0
+_RUNNER_UP = 0.3
 _CLASSES = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)  # lower ends, but for the first
 
 
@@ -28,6 +29,19 @@ def features(choice: Choice) -> tuple[float, ...]:
     q = min(max(choice.probability, 1e-9), 1 - 1e-9)
     margin = min(max(choice.margin, 0.0), _MOST_NATS)
     return 1.0, max(-_MOST_NATS, min(_MOST_NATS, log(q) - log(1 - q))), margin, log(margin + 0.05)
+
+
+def runner_up(choice: Choice, estimate: float) -> tuple[tuple[int, float], ...]:
+    """A choice's best rival, and the probability that it is what comes; nothing where there is none. estimate: that of the choice itself.
+
+    How often it comes where the choice does not hardly depends on margins, and on its share of what is left to others less than in
+    proportion (docs/log.md, "branches"). Whoever drafts with it corrects it online.
+    """
+    if choice.rival is None:
+        return ()
+    token, probability = choice.rival
+    share = min(1.0, probability / max(1e-9, 1 - choice.probability))
+    return ((token, min(estimate, (1 - estimate) * _RUNNER_UP * sqrt(share))),)
 
 
 class Confidence:

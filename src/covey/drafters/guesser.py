@@ -10,24 +10,38 @@ long as what was written before it stands. Knows nothing of models.
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
-from covey.types import Draft, Drafter, Sequence, prefix_id_after
+from covey.types import Branch, Draft, Drafter, Sequence, prefix_id_after
 
 
 class Guess(NamedTuple):
     """A token, the estimated probability that it is right if all before it are, and what the estimate rests on (the guesser's own).
 
     likely: the likeliest tokens with the probabilities that the guesser gives them, of all that the request's sampling leaves; told
-    where `Guesser.tells_likely` asks for it, and by those that know.
+    where `Guesser.tells_likely` asks for it, and by those that know. others: what else may come here, each with the estimated
+    probability that it does: branches of the draft.
     """
 
     token: int
     probability: float
     evidence: Any = None
     likely: tuple[tuple[int, float], ...] = ()
+    others: tuple[tuple[int, float], ...] = ()
+
+
+Other = tuple[int, float, tuple[str, ...]]  # a token, the probability that it is right if all before it is, and who is for it
+
+
+class Beside(NamedTuple):
+    """What else may come at a place of a draft, and the estimated probability that it does if all before is right; votes: see Draft."""
+
+    place: int
+    token: int
+    probability: float
+    votes: tuple[str, ...] = ()
 
 
 @dataclass
@@ -36,6 +50,7 @@ class Growing:
 
     evidence[i] is that of the guesser's own guess at position start + i, whatever was written there; it may be one longer than
     tokens, where a guess was not worth writing. supposed: so many of its tokens are taken to be right, as if they were committed.
+    beside: what becomes branches of it.
     """
 
     sequence: Sequence
@@ -45,6 +60,7 @@ class Growing:
     survival: list[float] = field(default_factory=list)
     evidence: list[Any] = field(default_factory=list)
     supposed: int = 0
+    beside: list[Beside] = field(default_factory=list)
 
     @property
     def alive(self) -> float:
@@ -61,17 +77,20 @@ class Growing:
         self.survival.append(1.0 if len(self.tokens) < self.supposed else self.alive * probability)
         self.tokens.append(token)
 
-    def extend(self, token: int, probability: float, min_survival: float, floor: float | None) -> bool:
-        """Write a token that is worth it; whether it was.
+    def extend(self, token: int, probability: float, min_survival: float, floor: float | None, others: Iterable[Other] = ()) -> bool:
+        """Write a token that is worth it, and beside it what else may come there; whether it was.
 
         A drafter by itself leaves out a token with which the draft's survival falls under its min_survival. Where a controller has set a
-        floor, the token that falls under it is the last: it is guessed already, and the controller decides whether it is sent.
+        floor, the token that falls under it is the last: it is guessed already, and the controller decides whether it is sent. So it does
+        of what stands beside.
         """
         if len(self.tokens) < self.supposed:  # on the way of what is supposed: there is no choice
             self.add(token, probability)
             return True
         worth = floor is not None or self.alive * probability >= min_survival
         if worth:
+            place, before = len(self.tokens), self.alive
+            self.beside += [Beside(place, *each) for each in others if floor is not None or before * each[1] >= min_survival]
             self.add(token, probability)
         if not worth or (floor is not None and self.alive < floor):
             self.end()
@@ -92,11 +111,19 @@ class Growing:
         self.suppose(count, 0)
         self.start, self.supposed, self.length = self.start + count, 0, max(0, self.length - count)
         del self.tokens[:count], self.survival[:count], self.evidence[:count]
+        self.beside = [each._replace(place=each.place - count) for each in self.beside if each.place >= count]
 
     def draft(self, source: str, **told: Any) -> Draft:
         """From what is supposed on. told: what else a Draft tells of itself."""
         start, prefix_id = self.start + self.supposed, prefix_id_after(self.sequence.prefix_id, self.tokens[: self.supposed])
-        return Draft(start, prefix_id, tuple(self.tokens[self.supposed :]), tuple(self.survival[self.supposed :]), source, **told)
+        tokens, survival = tuple(self.tokens[self.supposed :]), tuple(self.survival[self.supposed :])
+        return Draft(start, prefix_id, tokens, survival, source, branches=tuple(self._branches(survival)), **told)
+
+    def _branches(self, survival: tuple[float, ...]) -> Iterator[Branch]:
+        """survival: of the draft from what is supposed on."""
+        for place, token, probability, votes in self.beside:
+            if 0 <= (at := place - self.supposed) <= len(survival):
+                yield Branch(at, token, probability * (survival[at - 1] if at else 1.0), votes)
 
     def unseen(self, cached: int) -> list[int]:
         """Committed and written tokens from position `cached` on. For a draft under way."""
@@ -217,7 +244,8 @@ class Guesser(Drafter):
                 if guess is None:
                     draft.end()
                 else:
-                    draft.extend(guess.token, guess.probability, self.min_survival, self._floor)
+                    others = ((token, probability, ()) for token, probability in guess.others)
+                    draft.extend(guess.token, guess.probability, self.min_survival, self._floor, others)
         return [draft.draft(self.name) for draft in drafts]
 
     def ask(self, growing: list[Growing]) -> list[Guess | None]:

@@ -8,7 +8,7 @@ outlive it. Everybody is scored on the verified text, whoever won. Knows nothing
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from collections.abc import Sequence as Seq
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
@@ -23,15 +23,18 @@ from covey.vote import Sharing, whole
 from covey.weights import HitRates, Policy, Weights
 
 _CLASSES = 12  # of estimates, for how often elected tokens come true
+_MOST_PASSED = 3
 
 
 class Cast(NamedTuple):
-    """A member's guess at one position, its estimate that it is right, and which tokens it finds how likely, where it says so."""
+    """A member's guess at one position, its estimate that it is right, which tokens it finds how likely, where it says so, and what else it
+    says may come there."""
 
     member: int
     token: int
     estimate: float
     likely: tuple[tuple[int, float], ...] = ()
+    others: tuple[tuple[int, float], ...] = ()
 
 
 class Voted(NamedTuple):
@@ -42,15 +45,32 @@ class Voted(NamedTuple):
     sure: float
 
 
+class Passed(NamedTuple):
+    """A token that was not elected, but may come all the same: how sure somebody is of it, and who; kind: what that is judged by."""
+
+    token: int
+    sure: float
+    supporters: tuple[int, ...]
+    kind: Hashable
+
+
 @dataclass(frozen=True)
 class Asked:
-    """What asking a dear member changed: the tokens, from one place of the draft on, that would have been voted without it, and with it."""
+    """What asking a dear member changed: the tokens, from one place of the draft on, that would have been voted without it, and with it;
+    and what would have stood beside the first of these, and was worth being sent."""
 
     member: int
     kind: int
     place: int
     before: tuple[int, ...]
     after: tuple[int, ...]
+    beside_before: frozenset[int] = frozenset()
+    beside_after: frozenset[int] = frozenset()
+
+    def won(self, known: Seq[int]) -> int:
+        """How many more tokens of this text, which begins at the place, there are for asking."""
+        without = _agreed(self.before, known) or int(known[0] in self.beside_before)
+        return (_agreed(self.after, known) or int(known[0] in self.beside_after)) - without
 
 
 @dataclass(slots=True)
@@ -70,7 +90,7 @@ class Standing:
     """What is kept of one sequence: its members' weights, the draft that was voted, and what everybody guessed along it.
 
     sharing: how members that err together share their votes. elected: what was voted, by what kind of vote, also a last token that was
-    not worth writing. spent: by member, for the draft that is told next.
+    not worth writing. passed: what was not elected beside it. spent: by member, for the draft that is told next.
     """
 
     weights: Weights
@@ -80,16 +100,17 @@ class Standing:
     casts: list[list[Cast]] = field(default_factory=list)
     asked: list[Asked] = field(default_factory=list)
     elected: list[tuple[Hashable, Voted]] = field(default_factory=list)
+    passed: list[list[Passed]] = field(default_factory=list)
     votes: list[tuple[str, ...]] = field(default_factory=list)
     spent: dict[int, Spent] = field(default_factory=dict)
 
     def open(self, draft: Growing) -> None:
-        self.draft, self.casts, self.asked, self.elected, self.votes = draft, [], [], [], []
+        self.draft, self.casts, self.asked, self.elected, self.passed, self.votes = draft, [], [], [], [], []
         self.reckon_anew()
 
     def shift(self, count: int) -> None:
         """The first `count` tokens of the draft are settled."""
-        del self.casts[:count], self.elected[:count], self.votes[:count]
+        del self.casts[:count], self.elected[:count], self.passed[:count], self.votes[:count]
         self.asked = [replace(asked, place=asked.place - count) for asked in self.asked if asked.place >= count]
 
     def reckon_anew(self) -> None:
@@ -115,6 +136,7 @@ class Ledger:
 
     def __init__(self, names: tuple[str, ...], policy: Policy, min_survival: float) -> None:
         self.names, self.policy, self.min_survival = names, policy, min_survival
+        self.branches = True  # whether drafts may have any
         self.floor: float | None = None  # this and what checking costs are a controller's
         self._checking = 0.0
         self.records = Records(names)
@@ -189,14 +211,22 @@ class Ledger:
         return draft
 
     def write(self, draft: Growing, casts: list[Cast], voted: Voted) -> None:
-        """Note who guessed what, and write the voted token if it is worth it."""
-        standing = self.standings[draft.sequence.id]
-        kind = _kind(casts, voted)
-        probability = self._corrections_of(draft.sequence.target).of(kind, voted.sure)
+        """Note who guessed what, and write the voted token if it is worth it, and what else may come beside it."""
+        standing, corrections = self.standings[draft.sequence.id], self._corrections_of(draft.sequence.target)
+        kind, passed = _kind(casts, voted), self.passed_over(casts, voted)
         standing.casts.append(casts)
         standing.elected.append((kind, voted))
-        if draft.extend(voted.token, probability, self.min_survival, self.floor):
-            standing.votes.append(tuple(self.names[cast.member] for cast in voted.supporters))
+        standing.passed.append(passed)
+        others = ((each.token, corrections.of(each.kind, each.sure), self._named(each.supporters)) for each in passed)
+        if draft.extend(voted.token, corrections.of(kind, voted.sure), self.min_survival, self.floor, others):
+            standing.votes.append(self._named(cast.member for cast in voted.supporters))
+
+    def passed_over(self, casts: list[Cast], voted: Voted) -> list[Passed]:
+        """What was not elected and may become a branch, the surest first."""
+        return _passed_over(casts, voted) if self.branches else []
+
+    def _named(self, members: Iterable[int]) -> tuple[str, ...]:
+        return tuple(self.names[member] for member in members)
 
     def finished(self, draft: Growing, source: str) -> Draft:
         """The draft as it goes to the target, with what is to be told of it."""
@@ -232,7 +262,7 @@ class Ledger:
         """known: the text from where the draft began, as far as its guesses can be judged."""
         corrections, weights, rates = self._corrections_of(sequence.target), standing.weights, standing.rates
         records = self.records.kept(sequence.target, sequence.kind)
-        for casts, (kind, voted), token in zip(standing.casts, standing.elected, known, strict=False):
+        for casts, (kind, voted), passed, token in zip(standing.casts, standing.elected, standing.passed, known, strict=False):
             for cast in casts:
                 hit = cast.token == token
                 weights.record(cast.member, hit, cast.estimate)
@@ -242,6 +272,8 @@ class Ledger:
             if len(casts) > 1:
                 self.kinship(sequence.target).record([(cast.member, cast.token) for cast in casts], token)
             corrections.record(kind, voted.sure, voted.token == token)
+            for each in passed:
+                corrections.record(each.kind, each.sure, each.token == token)
         if standing.asked:
             _settle_accounts(self.economy(sequence.target), standing, known)
 
@@ -260,12 +292,31 @@ def _kind(casts: list[Cast], voted: Voted) -> Hashable:
     return supporters, spoke & ~supporters, min(_CLASSES - 1, int(voted.sure * _CLASSES))
 
 
+def _passed_over(casts: list[Cast], voted: Voted) -> list[Passed]:
+    """What was not elected, the surest first: guesses of members that lost, and what any member says may come besides.
+
+    How sure a member is of its guess it says without regard to others; a guess that lost is right at most where the elected one is not.
+    """
+    sure: dict[int, float] = {}
+    for cast in casts:
+        for token, probability in ((cast.token, cast.estimate), *cast.others):
+            sure[token] = max(sure.get(token, 0.0), min(probability, 1 - voted.sure))
+    sure.pop(voted.token, None)
+    spoke, found = sum(1 << cast.member for cast in casts), []
+    for token in sorted(sure, key=lambda token: -sure[token])[:_MOST_PASSED]:
+        guessed = tuple(cast.member for cast in casts if cast.token == token)
+        named = guessed or tuple(cast.member for cast in casts if any(token == each for each, _ in cast.others))
+        kind = bool(guessed) * 1, sum(1 << member for member in named), spoke, min(_CLASSES - 1, int(sure[token] * _CLASSES))
+        found.append(Passed(token, sure[token], named, kind))
+    return found
+
+
 def _settle_accounts(economy: Economy, standing: Standing, known: list[int]) -> None:
     """What came of asking: what it changed, and what came true behind it, less what those took who had to be asked for that. Sent or not:
     whether a token is worth its place depends on the company, and what it costs to check is charged where somebody may be asked."""
     judged = [asked for asked in standing.asked if asked.place < len(known)]
     right = [_agreed(asked.after, known[asked.place :]) for asked in judged]
-    won = [after - _agreed(asked.before, known[asked.place :]) for asked, after in zip(judged, right, strict=True)]
+    won = [asked.won(known[asked.place :]) for asked in judged]
     paid = {asked.place: economy.price_in_tokens(asked.member) for asked, tokens in zip(judged, won, strict=True) if tokens > 0}
     written = standing.elected[: len(standing.votes)]
     agreed = _agreed([voted.token for _, voted in written], known)

@@ -8,6 +8,7 @@ the request's own processing and the shared noise, so that where it agrees with 
 
 from __future__ import annotations
 
+from covey.drafters.confidence import runner_up
 from covey.drafters.guesser import Growing, Guess
 from covey.drafters.stepwise import Stepwise
 from covey.model.load import LoadedModel, load
@@ -56,4 +57,4 @@ class ModelDrafter(Stepwise):
         for feed in feeds:
             feed.row.length += len(feed.tokens)
         choices = weigh_choices(logits, [Position(d.sequence, tuple(d.tokens)) for d in growing], self.tells_likely)
-        return [Guess(choice.token, choice.probability, likely=choice.likely) for choice in choices]
+        return [Guess(c.token, c.probability, likely=c.likely, others=runner_up(c, c.probability)) for c in choices]

@@ -23,7 +23,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from covey.drafters.confidence import UNCALIBRATED, Confidence
+from covey.drafters.confidence import UNCALIBRATED, Confidence, runner_up
 from covey.drafters.depths import Depths
 from covey.drafters.gifts import Gifts
 from covey.drafters.guesser import Growing, Guess
@@ -241,7 +241,8 @@ class NestedDrafter(Stepwise):
         estimate = confidence.estimate(stage, choice)
         if self._asks_deeper(stage, estimate, draft.sequence.target):
             return None
-        return Guess(choice.token, confidence.corrected(stage, estimate), _Evidence(stage, choice.token, estimate), choice.likely)
+        probability = confidence.corrected(stage, estimate)
+        return Guess(choice.token, probability, _Evidence(stage, choice.token, estimate), choice.likely, runner_up(choice, probability))
 
     def lags(self, stage: int, draft: Growing) -> bool:
         """Whether a stage has more of a draft to read."""

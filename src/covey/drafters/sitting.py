@@ -162,7 +162,7 @@ class Sitting:
             standing = self.ledger.standings[question.own.sequence.id]
             standing.spend(question.number, share, free=question.free, times=1)
             if guess is not None:
-                self._count(question, Cast(question.number, guess.token, guess.probability, guess.likely), standing)
+                self._count(question, Cast(question.number, guess.token, guess.probability, guess.likely, guess.others), standing)
 
     def _questions(self, numbers: list[int], ballot: _Ballots) -> list[_Question]:
         """Who of those who are asked at once may be worth asking about one draft."""
@@ -198,11 +198,19 @@ class Sitting:
     def _count(self, question: _Question, cast: Cast, standing: Standing) -> None:
         """Elect anew with one more guess, and note what that changed where it had to be worth its time."""
         ballot = question.ballot
-        before = ballot.voted
+        before, beside_before = ballot.voted, self._beside(ballot, question)
         ballot.casts.append(cast)
         if before is not None:
             ballot.casts.sort(key=lambda cast: cast.member)  # of equals the first member decides, whoever was asked first
         ballot.voted = self.election.elect(ballot.draft, ballot.casts, standing)
         if not question.free:
-            place = len(ballot.draft.tokens)
-            standing.asked.append(Asked(cast.member, question.kind, place, (before.token,) if before else (), (ballot.voted.token,)))
+            place, voted = len(ballot.draft.tokens), (before.token,) if before else ()
+            changed = Asked(cast.member, question.kind, place, voted, (ballot.voted.token,), beside_before, self._beside(ballot, question))
+            standing.asked.append(changed)
+
+    def _beside(self, ballot: _Ballots, question: _Question) -> frozenset[int]:
+        """What was not elected so far, and is worth being sent beside what was, where that is to be known."""
+        if ballot.voted is None or question.free:
+            return frozenset()
+        passed, alive = self.ledger.passed_over(ballot.casts, ballot.voted), ballot.draft.alive
+        return frozenset(each.token for each in passed if alive * each.sure > self.economy.checking)

@@ -149,7 +149,8 @@ class SuffixDrafter(Guesser):
         if not found:
             return None
         best = found[0]
-        return Guess(best.token, best.probability, found, _likely(best) if self.tells_likely else ())
+        others = tuple((other.token, other.probability) for other in found[1:] if other.token != best.token)
+        return Guess(best.token, best.probability, found, _likely(best) if self.tells_likely else (), others)
 
     @staticmethod
     def _forecasts(readers: list[Reader], tables: dict[type[Reader], HitTable]) -> list[_Scored]:

@@ -10,12 +10,13 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from covey.control import Controller, Cut, Load
 from covey.engine.generation import Event, Generation
 from covey.engine.scheduler import Scheduler
 from covey.engine.warm import ColdRows
-from covey.pipeline import Outcome, Pipeline
+from covey.pipeline import Outcome, Pipeline, Ready
 from covey.types import Draft, FinishReason, Round, Verdict, Work
 
 log = logging.getLogger(__name__)
@@ -61,7 +62,7 @@ class Engine:
             return
         ready = self.pipeline.draft(works, self._lengths(works))
         try:
-            outcome = self.pipeline.verify(ready, self._trim(ready.works))
+            outcome = self.pipeline.verify(ready, self._trim(ready))
         except Exception as error:
             log.exception("a step failed; its requests end with an error, the others go on")
             for work in ready.works:
@@ -83,11 +84,13 @@ class Engine:
         self.pipeline.heed(self.controller.floor, self.controller.checking)
         return [self.scheduler.room_for_draft(work, planned.get(id(work), 0)) for work in works]
 
-    def _trim(self, works: list[Work]) -> list[Cut]:
-        """How much of each work's draft is verified; nothing of one in prefill."""
+    def _trim(self, ready: Ready) -> list[Cut]:
+        """How much of each work's draft is verified, branches included no more than was planned; nothing of one in prefill."""
+        works = ready.works
         complete = [work for work in works if work.complete]
         cuts = iter(self.controller.trim([work.sequence for work in complete], [work.draft for work in complete], _load(works)))
-        return [next(cuts) if work.complete else Cut(0) for work in works]
+        found = [next(cuts) if work.complete else Cut(0) for work in works]
+        return [replace(cut, length=min(cut.length, planned)) for cut, planned in zip(found, ready.planned, strict=True)]
 
     def _commit(self, work: Work, proposed: Draft, verdict: Verdict | None) -> tuple[int, ...]:
         """Commit a verdict to its sequence and tell the drafter; returns the tokens committed."""
@@ -149,6 +152,8 @@ class Engine:
                 pool=ready.pool,
                 pool_limit=ready.pool_limit,
                 step_beside_seconds=outcome.beside,
+                branches=work.draft.branches,
+                branched=int(verdict is not None and verdict.branch is not None and len(tokens) > verdict.accepted),
             )
             rounds.append(made)
         return rounds

@@ -53,15 +53,16 @@ class Statistics:
             return
         self.num_rounds += 1
         self.num_tokens += len(happened.tokens)
-        if happened.drafted:
+        if happened.sent:
             self.num_drafts += 1
-            self.num_draft_tokens += len(happened.drafted)
-            self.num_accepted_tokens += happened.accepted
-            self.accepted_histogram += [0] * (happened.accepted + 1 - len(self.accepted_histogram))
-            self.accepted_histogram[happened.accepted] += 1
-        for voters in happened.votes[: happened.accepted]:
-            for name in voters:
-                self.votes[name] = self.votes.get(name, 0) + 1
+            self.num_draft_tokens += happened.sent
+            self.num_accepted_tokens += happened.won
+            self.accepted_histogram += [0] * (happened.won + 1 - len(self.accepted_histogram))
+            self.accepted_histogram[happened.won] += 1
+        if happened.members:
+            for voters in happened.winners:
+                for name in voters:
+                    self.votes[name] = self.votes.get(name, 0) + 1
         for member in happened.members:
             self.asked[member.name] = self.asked.get(member.name, 0) + member.asked
             self.records[member.name] = member.record

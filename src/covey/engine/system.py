@@ -165,13 +165,20 @@ class System:
     def _pipeline(self, target: Any, drafter: Drafter | None) -> Pipeline:
         """Targets that share a drafter share its desk, too."""
         if drafter is None or self.config.pipeline == "serial":
-            return Serial(target, drafter)
+            return Serial(target, drafter, self._branches(target))
         if id(drafter) not in self._desks:
             placement = Placement(target.device, self.config.drafter_threads)
             lane = ThreadLane(f"covey-drafter-{len(self._desks)}", placement)
-            self._desks[id(drafter)] = Desk(drafter, lane, self.config.drafter_timeout)
+            self._desks[id(drafter)] = Desk(drafter, lane, self.config.drafter_timeout, self._branches(target))
         chooser = Auto() if self.config.pipeline == "auto" else ByNumber()
         return Overlapped(target, self._desks[id(drafter)], self.config.max_num_seqs, chooser)
+
+    def _branches(self, target: Any) -> bool:
+        """Whether branches of drafts for a target are verified."""
+        cheap = getattr(target, "branches", None)
+        if self.config.branches == "on" and cheap is None:
+            raise UnsupportedError(f"branches='on': target {target.name!r} does not verify branches of drafts; leave it auto")
+        return self.config.branches == "on" or (self.config.branches == "auto" and bool(cheap))
 
     @staticmethod
     def _leave(desk: Desk) -> bool:
@@ -212,6 +219,7 @@ class System:
             target=name,
             model=target.name,
             hidden_size=target.hidden_size,
+            branches=self._branches(target),
         )
 
     def _write_trace(self, happened: Round) -> None:

@@ -16,8 +16,9 @@ import contextlib
 import math
 import mmap
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -36,7 +37,12 @@ MIN_QUERIES = 8
 # A prompt's queries are cut into spans of this length: each then stops at its own last key, half the work of a whole square.
 MAX_QUERIES = READ_AT_ONCE
 
+# A key that is moved on by as many positions as the widest processor adds up at once is added in the same place of the order, for those
+# that are masked in between add nothing: a query gets the same bits. Only where keys are not multiplied in pairs, as bfloat16 is.
+KEY_STRIDE = 16
+
 _fused = nn.functional.scaled_dot_product_attention
+_AS_IT_IS = contextlib.nullcontext()
 
 # What transformers hands to every attention function and what has no bearing on the result here.
 _HARMLESS = {
@@ -46,14 +52,39 @@ _HARMLESS = {
 }  # fmt: skip
 
 
+@dataclass(frozen=True)
+class Swap:
+    """While a span attends, the keys and values at one slot are those that are kept at another one."""
+
+    slot: int
+    kept_at: int
+
+
+class Aside(NamedTuple):
+    """A query that stands at a position as if there were no other one, its keys and values kept at a later position of the row."""
+
+    query: int
+    position: int
+    kept_at: int
+
+
 @dataclass
 class Span:
-    """Some neighbouring queries of one row: queries [offset, offset + count) stand at positions start, start + 1, ..."""
+    """Some neighbouring queries of one row: queries [offset, offset + count) stand at positions start, start + 1, ...
+
+    asides: queries that see what these see, up to their own positions.
+    """
 
     offset: int
     count: int
     start: int
     slots: slice | Tensor  # of positions 0 .. start + count - 1, and on to the end of a block
+    swap: Swap | None = None
+    asides: tuple[Aside, ...] = ()
+
+    @property
+    def queries(self) -> list[int]:
+        return [*range(self.offset, self.offset + self.count), *(aside.query for aside in self.asides)]
 
 
 @dataclass(frozen=True)
@@ -64,6 +95,7 @@ class View:
     stop: int
     slots: slice | Tensor
     mask: Tensor | None  # additive, [groups * padded queries, L]; None: all are seen
+    swap: Swap | None = None
 
     def of(self, cache: Tensor) -> Tensor:
         """The visible part of the row's cache: [1, heads, L, dim]."""
@@ -105,25 +137,26 @@ class Pass:
 
     def _plan(self, groups: int, window: int | None, dtype: torch.dtype) -> Plan:
         views: list[View] = []
-        masks: dict[tuple[int, int], Tensor] = {}  # rows that read one text at once, of kin for instance, are masked alike
+        masks: dict[
+            tuple[int, int, tuple[Aside, ...]], Tensor
+        ] = {}  # rows that read one text at once, of kin for instance, are masked alike
         padded: list[int] = []  # which query stands at each place
-        real: list[int] = []  # at which place each query stands
+        real = [0] * len(self.slots)  # at which place each query stands
         for span in self.spans:
-            offset, last = len(padded), span.offset + span.count - 1
-            count = max(span.count, -(-MIN_QUERIES // groups)) if self.exact else span.count
-            padded += [min(span.offset + i, last) for i in range(count)]
-            real += range(offset, offset + span.count)
+            offset, queries = len(padded), span.queries
+            count = max(len(queries), -(-MIN_QUERIES // groups)) if self.exact else len(queries)
+            padded += queries + queries[-1:] * (count - len(queries))
+            for place, query in enumerate(queries, offset):
+                real[query] = place
             if span.count == 1 and not self.exact:
                 views.append(View(offset, len(padded), _cut(span.slots, _first_seen(span, window), span.start + 1), None))
                 continue
             first = _first_seen(span, window) // KEY_BLOCK * KEY_BLOCK
-            place = span.start, span.count
-            if place not in masks:
-                masks[place] = _mask(span, count, first, window, dtype, self.slots.device).repeat(groups, 1)
-            views.append(View(offset, len(padded), _cut(span.slots, first, None), masks[place]))
-        total = len(self.slots)
-        real += [real[-1]] * (total - len(real))
-        if padded == list(range(total)):
+            kind = span.start, span.count, span.asides
+            if kind not in masks:
+                masks[kind] = _mask(span, count, first, window, dtype, self.slots.device).repeat(groups, 1)
+            views.append(View(offset, len(padded), _cut(span.slots, first, None), masks[kind], span.swap))
+        if padded == list(range(len(self.slots))):
             return Plan(views, None, None)
         device = self.slots.device
         return Plan(views, torch.tensor(padded, device=device), torch.tensor(real, device=device))
@@ -143,12 +176,17 @@ def _cut(slots: slice | Tensor, first: int, stop: int | None) -> slice | Tensor:
 
 def _mask(span: Span, count: int, first: int, window: int | None, dtype: torch.dtype, device: torch.device) -> Tensor:
     """What each of a span's queries may see, the last one repeated: additive, [count, L]."""
-    stop = span.start + span.count
-    query = torch.arange(span.start, span.start + count, device=device).clamp(max=stop - 1)[:, None]
-    position = torch.arange(first, -(-stop // KEY_BLOCK) * KEY_BLOCK, device=device)
+    stands = [*range(span.start, span.start + span.count), *(aside.position for aside in span.asides)]
+    query = torch.tensor(stands + stands[-1:] * (count - len(stands)), device=device)[:, None]
+    position = torch.arange(first, -(-(span.start + span.count) // KEY_BLOCK) * KEY_BLOCK, device=device)
     visible = position <= query
     if window is not None:
         visible &= position > query - window
+    for number, aside in enumerate(span.asides, span.count):
+        last = number + 1 == len(stands)
+        rows = slice(number, None if last else number + 1)
+        visible[rows, aside.position - first] = False
+        visible[rows, aside.kept_at - first] = True
     return torch.zeros(visible.shape, dtype=dtype, device=device).masked_fill_(~visible, float("-inf"))
 
 
@@ -185,13 +223,23 @@ class Layer:
         parts: list[Tensor] = []
         for view in plan.views:
             q = grouped[:, :, :, view.offset : view.stop].flatten(2, 3)
-            k, v = view.of(self.keys), view.of(self.values)
-            y = _capped(q, k, v, view.mask, scale, softcap) if softcap else _fused(q, k, v, view.mask, scale=scale)
+            with self._swapped(view.swap) if view.swap else _AS_IT_IS:
+                k, v = view.of(self.keys), view.of(self.values)
+                y = _capped(q, k, v, view.mask, scale, softcap) if softcap else _fused(q, k, v, view.mask, scale=scale)
             parts.append(y.view(heads, -1, self.value_dim))
         out = parts[0] if len(parts) == 1 else torch.cat(parts, 1)  # [H, N, D]
         if plan.real is not None:
             out = out.index_select(1, plan.real)
         return out.transpose(0, 1).contiguous()[None]
+
+    @contextlib.contextmanager
+    def _swapped(self, swap: Swap) -> Iterator[None]:
+        held = [cache[swap.slot].clone() for cache in (self.keys, self.values)]
+        self.keys[swap.slot], self.values[swap.slot] = self.keys[swap.kept_at], self.values[swap.kept_at]
+        try:
+            yield
+        finally:
+            self.keys[swap.slot], self.values[swap.slot] = held
 
 
 def _zeros(shape: tuple[int, int, int], dtype: torch.dtype, device: torch.device) -> Tensor:

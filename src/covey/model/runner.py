@@ -11,25 +11,42 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from itertools import count
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from covey.model import linear
-from covey.model.attention import KEY_BLOCK, MAX_QUERIES, AttentionLayers, Pass, Span
+from covey.model.attention import KEY_BLOCK, KEY_STRIDE, MAX_QUERIES, Aside, AttentionLayers, Pass, Span, Swap
 from covey.model.load import LoadedModel
 from covey.rows import BLOCK_SIZE, Row, RowPool
 
 
+class Beside(NamedTuple):
+    """Another token for one position of a feed. It sees what stands before that, and itself; its keys and values are kept at the slot of
+    a later position, where nobody stands. alike: whether they count there as they would at its own."""
+
+    position: int
+    token: int
+    kept_at: int
+    alike: bool
+
+
 @dataclass(frozen=True)
 class Feed:
-    """Tokens of one row at positions start, start + 1, ...; logits are wanted for the last `wanted` of them."""
+    """Tokens of one row at positions start, start + 1, ...; logits are wanted for the last `wanted` of them, and for all beside."""
 
     row: Row
     start: int
     tokens: list[int]
     wanted: int
+    beside: tuple[Beside, ...] = ()
+
+    @property
+    def ids(self) -> list[int]:
+        """All tokens in the order of queries."""
+        return [*self.tokens, *(each.token for each in self.beside)]
 
 
 @dataclass(frozen=True)
@@ -53,7 +70,9 @@ def place(rows: RowPool, feeds: list[Feed], min_tokens: int, device: torch.devic
         spans += _spans(rows, feed, len(positions), device)
         positions += range(feed.start, stop)
         slots += rows.slots(feed.row, feed.start, stop)
-        wanted += range(len(positions) - feed.wanted, len(positions))
+        wanted += range(len(positions) - feed.wanted, len(positions) + len(feed.beside))
+        positions += [each.position for each in feed.beside]
+        slots += [slot for each in feed.beside for slot in rows.slots(feed.row, each.kept_at, each.kept_at + 1)]
     padding = max(0, min_tokens - len(positions))
     positions += [0] * padding
     slots += [rows.num_slots] * padding
@@ -61,11 +80,25 @@ def place(rows: RowPool, feeds: list[Feed], min_tokens: int, device: torch.devic
 
 
 def _spans(rows: RowPool, feed: Feed, offset: int, device: torch.device) -> list[Span]:
-    """A feed's queries in pieces, each of which looks at keys to the end of the block that its last query stands in."""
-    spans: list[Span] = []
-    for at, count in _pieces(feed):
-        seen = rows.span(feed.row, 0, -(-(feed.start + at + count) // KEY_BLOCK) * KEY_BLOCK)
-        spans.append(Span(offset + at, count, feed.start + at, seen if isinstance(seen, slice) else _ids(seen, device)))
+    """A feed's queries in pieces, each of which looks at keys to the end of the block that its last query stands in.
+
+    What stands beside looks at those of the piece of its block, where its own keys count there like those at its position, or else at
+    keys among which they take that place for a moment.
+    """
+
+    def span(at: int, count: int, position: int, swap: Swap | None = None) -> Span:
+        seen = rows.span(feed.row, 0, -(-(position + count) // KEY_BLOCK) * KEY_BLOCK)
+        return Span(offset + at, count, position, seen if isinstance(seen, slice) else _ids(seen, device), swap)
+
+    spans = [span(at, count, feed.start + at) for at, count in _pieces(feed)]
+    blocks = {piece.start // KEY_BLOCK: piece for piece in spans if piece.offset >= offset + _read(feed)}
+    for query, (position, _, kept_at, alike) in enumerate(feed.beside, len(feed.tokens)):
+        piece = blocks.get(position // KEY_BLOCK)
+        if piece is not None and alike:
+            piece.asides += (Aside(offset + query, position, kept_at),)
+        else:
+            slots = [rows.slots(feed.row, at, at + 1)[0] for at in (position, kept_at)]
+            spans.append(span(query, 1, position, Swap(*slots)))
     return spans
 
 
@@ -76,11 +109,15 @@ def _pieces(feed: Feed) -> Iterator[tuple[int, int]]:
     is fed at once. What stands where plain decoding feeds single tokens (the draft, and a lone token before it) is cut where a block of
     keys ends. For a query's bits depend on how many keys the matrix library is given, masked ones too: it must be as many in any company.
     """
-    total = len(feed.tokens)
-    committed = total - max(0, feed.wanted - 1)
-    read = committed if committed > 1 else 0
+    read = _read(feed)
     yield from _cut(feed.start, 0, read, MAX_QUERIES)
-    yield from _cut(feed.start, read, total, KEY_BLOCK)
+    yield from _cut(feed.start, read, len(feed.tokens), KEY_BLOCK)
+
+
+def _read(feed: Feed) -> int:
+    """How many tokens of a feed are read, as prompts are."""
+    committed = len(feed.tokens) - max(0, feed.wanted - 1)
+    return committed if committed > 1 else 0
 
 
 def _cut(start: int, at: int, stop: int, size: int) -> Iterator[tuple[int, int]]:
@@ -138,6 +175,29 @@ class ModelRunner:
         """Let a new row have the first positions of another, keys and values too: see RowPool.inherit."""
         return self.rows.inherit(row, of, length, room, self.layers.copy)
 
+    @property
+    def sums_in_pairs(self) -> bool:
+        """Whether keys cannot be moved among others without a change of bits; see attention.KEY_STRIDE. Of a GPU's nothing is claimed."""
+        return self.dtype == torch.bfloat16 and self.device.type == "cpu"
+
+    def beside(self, wanted: list[tuple[int, int]], stop: int) -> tuple[Beside, ...]:
+        """Tokens for positions (position, token) of a row that stand beside those that end at `stop`, and where each is best kept: in the
+        same block a stride or several on, where that is free, or else behind the others, within as much room as so many tokens have."""
+        stride = KEY_BLOCK if self.sums_in_pairs else KEY_STRIDE
+        found: dict[int, int] = {}
+        for number, (position, _) in enumerate(wanted):
+            end = (position // KEY_BLOCK + 1) * KEY_BLOCK
+            free = (place for place in range(position + stride, end, stride) if place >= stop and place not in found.values())
+            if (place := next(free, None)) is not None:
+                found[number] = place
+        behind = (place for place in count(stop) if place not in found.values())
+        kept = [found[number] if number in found else next(behind) for number in range(len(wanted))]
+        return tuple(Beside(*each, place, number in found) for number, (each, place) in enumerate(zip(wanted, kept, strict=True)))
+
+    def move(self, row: Row, position: int, to: int) -> None:
+        """What stands at one position of a row, to another of it."""
+        self.layers.copy(self.rows.slots(row, position, position + 1), self.rows.slots(row, to, to + 1))
+
     def forward(self, feeds: list[Feed]) -> Tensor:
         """Logits [sum of wanted, vocabulary] in the order of feeds; [1, vocabulary] of no use where none is wanted.
 
@@ -154,11 +214,11 @@ class ModelRunner:
             logits = self._forward(feeds)
         finally:
             hook.remove()
-        return logits, kept[0][: sum(len(feed.tokens) for feed in feeds)]
+        return logits, kept[0][: sum(len(feed.ids) for feed in feeds)]
 
     def _forward(self, feeds: list[Feed]) -> Tensor:
         placed = place(self.rows, feeds, self._min_tokens, self.device, self.exact)
-        ids = [token for feed in feeds for token in feed.tokens]
+        ids = [token for feed in feeds for token in feed.ids]
         with torch.inference_mode():
             self.layers.begin(placed.current)
             out: Any = self.model(

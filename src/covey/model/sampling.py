@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence as Seq
 from dataclasses import dataclass, replace
+from math import exp
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from torch import Tensor
 
 from covey import noise
 from covey.sampling_params import SamplingParams
-from covey.types import Sequence, TokenLogprob
+from covey.types import Sequence, TokenLogprob, Work
 
 _NEVER = float("-inf")
 _TOP_P_FIRST_TRY = 512
@@ -40,6 +41,13 @@ class Position:
         return len(self.sequence.tokens) + len(self.drafted)
 
 
+def places(work: Work) -> list[Position]:
+    """Where a target chooses: after each prefix of a work's draft, the empty one first, and behind each of its branches."""
+    draft = work.draft
+    line = [Position(work.sequence, draft.tokens[:length]) for length in range(len(draft) + 1)]
+    return line + [Position(work.sequence, (*draft.tokens[: branch.place], branch.token)) for branch in draft.branches]
+
+
 def choose_tokens(logits: Tensor, positions: list[Position]) -> list[int]:
     """The token at each position: logits [N, V], N positions -> N token ids."""
     return _choose(_processed(logits, positions), positions)
@@ -48,16 +56,20 @@ def choose_tokens(logits: Tensor, positions: list[Position]) -> list[int]:
 @dataclass(frozen=True)
 class Choice:
     """A chosen token; the model's own probability of it, after all processing; and by how much, in nats, it beat its best
-    rival, noise included (infinite where there is none). likely: the likeliest tokens and their probabilities, where asked for."""
+    rival, noise included (infinite where there is none). likely: the likeliest tokens and their probabilities, where asked for. rival:
+    that one, and its probability; None where there is none."""
 
     token: int
     probability: float
     margin: float
     likely: tuple[tuple[int, float], ...] = ()
+    rival: tuple[int, float] | None = None
 
     def named(self, ids: Seq[int]) -> Choice:
         """The same where tokens were counted by their places among these ids."""
-        return replace(self, token=ids[self.token], likely=tuple((ids[token], probability) for token, probability in self.likely))
+        likely = tuple((ids[token], probability) for token, probability in self.likely)
+        rival = self.rival and (ids[self.rival[0]], self.rival[1])
+        return replace(self, token=ids[self.token], likely=likely, rival=rival)
 
 
 def weigh_choices(logits: Tensor, positions: list[Position], likely: bool = False, ids: Tensor | None = None) -> list[Choice]:
@@ -88,9 +100,12 @@ def weigh_choices(logits: Tensor, positions: list[Position], likely: bool = Fals
     rows, winners = np.arange(len(positions)), values.argmax(1)
     winners[exactly] = columns.shape[1] - 1
     chosen = columns[rows, winners]
-    rivals = np.where(columns[:, :_RIVALS] == chosen[:, None], _NEVER, values[:, :_RIVALS]).max(1)
+    others = np.where(columns[:, :_RIVALS] == chosen[:, None], _NEVER, values[:, :_RIVALS])
+    best = others.argmax(1)
+    margins = (values[rows, winners] - others[rows, best]).tolist()
     told = _told(columns[:, :_RIVALS], probabilities[:, :_RIVALS]) if likely else [()] * len(positions)
-    found = chosen.tolist(), probabilities[rows, winners].tolist(), (values[rows, winners] - rivals).tolist(), told
+    rivals = _rivals(margins, columns[rows, best].tolist(), probabilities[rows, best].tolist())
+    found = chosen.tolist(), probabilities[rows, winners].tolist(), margins, told, rivals
     return [Choice(*each) for each in zip(*found, strict=True)]
 
 
@@ -109,7 +124,19 @@ def _weigh_likeliest(logits: Tensor) -> list[Choice]:
     margins: list[float] = (-best.values.diff()[:, 0]).tolist() if scores.shape[1] > 1 else [float("inf")] * len(scores)
     # Of equals the target takes the first, which topk does not promise.
     tokens: list[int] = (best.indices[:, 0] if all(margins) else scores.argmax(-1)).tolist()
-    return [Choice(*each) for each in zip(tokens, probabilities, margins, strict=True)]
+    second: list[list[int]] = best.indices.tolist()
+    others = [next((each for each in pair if each != token), token) for pair, token in zip(second, tokens, strict=True)]
+    shares = [probability * exp(-margin) for probability, margin in zip(probabilities, margins, strict=True)]
+    return [
+        Choice(token, probability, margin, (), rival)
+        for token, probability, margin, rival in zip(tokens, probabilities, margins, _rivals(margins, others, shares), strict=True)
+    ]
+
+
+def _rivals(margins: list[float], tokens: list[int], probabilities: list[float]) -> list[tuple[int, float] | None]:
+    """Those that there are: who beats nobody does so by an infinite margin."""
+    told = zip(margins, tokens, probabilities, strict=True)
+    return [(token, probability) if margin < float("inf") else None for margin, token, probability in told]
 
 
 def _told(ids: NDArray[Any], probabilities: NDArray[Any]) -> list[tuple[tuple[int, float], ...]]:

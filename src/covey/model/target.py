@@ -12,11 +12,11 @@ from dataclasses import replace
 
 from torch import Tensor
 
-from covey.accept import accept
+from covey.accept import accept, chosen_at
 from covey.errors import OutOfMemoryError
 from covey.model.load import LoadedModel
 from covey.model.runner import Feed, ModelRunner
-from covey.model.sampling import Position, choose_tokens, token_logprob
+from covey.model.sampling import choose_tokens, places, token_logprob
 from covey.rows import RowPool
 from covey.types import Sequence, Verdict, Work
 
@@ -34,6 +34,7 @@ class LocalTarget:
         self.parameter_bytes = loaded.parameter_bytes
         self.hidden_size = int(loaded.config.get_text_config().hidden_size)
         self.runner = ModelRunner(loaded, compiled)
+        self.branches = not self.runner.sums_in_pairs
 
     @property
     def rows(self) -> RowPool:
@@ -57,29 +58,43 @@ class LocalTarget:
 
     def verify(self, works: list[Work], give: Callable[[Sequence, int, Tensor], None] | None = None) -> list[Verdict | None]:
         """One pass over all works. Afterwards each row is valid up to the last token that is committed or accepted."""
-        feeds, positions = [], []
-        for work in works:
-            fed = work.sequence.tokens[work.start : work.start + work.count] + list(work.draft.tokens)
-            wanted = [Position(work.sequence, work.draft.tokens[:j]) for j in range(len(work.draft) + 1)] if work.complete else []
-            feeds.append(Feed(self.rows[work.sequence.id], work.start, fed, len(wanted)))
-            positions += wanted
+        feeds = [self._feed(work) for work in works]
+        positions = [position for work in works if work.complete for position in places(work)]
         logits, hidden = self.runner.forward_hidden(feeds) if give is not None else (self.runner.forward(feeds), None)
-        chosen = iter(choose_tokens(logits, positions) if positions else [])
+        chosen = choose_tokens(logits, positions) if positions else []
         verdicts: list[Verdict | None] = []
-        offset = 0
+        asked = fed = 0  # how many choices and tokens belong to works before
         for work, feed in zip(works, feeds, strict=True):
-            feed.row.length = work.start + work.count
-            if not work.complete:
-                verdicts.append(None)
-                continue
-            verdict = accept(work.draft.tokens, [next(chosen) for _ in range(feed.wanted)])
-            feed.row.length += verdict.accepted
-            verdicts.append(self._with_logprobs(verdict, work.sequence, logits[offset : offset + feed.wanted]))
-            offset += feed.wanted
-        if give is not None and hidden is not None:
-            for work, feed, left in zip(works, feeds, hidden.split([len(feed.tokens) for feed in feeds]), strict=True):
-                give(work.sequence, work.start, left[: feed.row.length - work.start])
+            end = asked + work.draft.size + 1 if work.complete else asked
+            verdict = accept(work.draft.tokens, chosen[asked:end], work.draft.branches) if work.complete else None
+            stands = self._commit(work, feed, verdict)
+            if verdict is not None:
+                verdict = self._with_logprobs(verdict, work, logits[asked:end])
+            if give is not None and hidden is not None:
+                give(work.sequence, work.start, hidden[[fed + number for number in stands]])
+            verdicts.append(verdict)
+            asked, fed = end, fed + work.num_tokens
         return verdicts
+
+    def _feed(self, work: Work) -> Feed:
+        """What is committed and its draft, with its branches beside it. Room has been reserved for as many tokens as they are together."""
+        draft, committed = work.draft, work.start + work.count
+        line = work.sequence.tokens[work.start : committed] + list(draft.tokens)
+        beside = self.runner.beside([(committed + branch.place, branch.token) for branch in draft.branches], committed + len(draft))
+        return Feed(self.rows[work.sequence.id], work.start, line, len(draft) + 1 if work.complete else 0, beside)
+
+    def _commit(self, work: Work, feed: Feed, verdict: Verdict | None) -> list[int]:
+        """Let the row end with what stands; returns which of the work's tokens that are, in the order of positions."""
+        row = feed.row
+        row.length = work.start + work.count + (verdict.accepted if verdict else 0)
+        stands = list(range(row.length - work.start))
+        if verdict is not None and verdict.branch is not None:
+            came = feed.beside[verdict.branch]
+            if came.kept_at != came.position:
+                self.runner.move(row, came.kept_at, came.position)
+            row.length += 1
+            stands.append(len(feed.tokens) + verdict.branch)
+        return stands
 
     def read(self, texts: list[list[int]], ends: list[int]) -> list[tuple[Tensor, Tensor]]:
         """One pass over texts that are no sequences: for each, the logits of its last `ends` tokens [end, V], and the hidden
@@ -100,11 +115,13 @@ class LocalTarget:
         return [(each[:-1], states) for each, states in read]
 
     @staticmethod
-    def _with_logprobs(verdict: Verdict, sequence: Sequence, logits: Tensor) -> Verdict:
-        count = sequence.params.logprobs
+    def _with_logprobs(verdict: Verdict, work: Work, logits: Tensor) -> Verdict:
+        """logits: where tokens were chosen for this work, in the order of `places`."""
+        count = work.sequence.params.logprobs
         if count is None:
             return verdict
-        return replace(verdict, logprobs=tuple(token_logprob(row, t, count) for row, t in zip(logits, verdict.tokens, strict=False)))
+        told = zip(logits[chosen_at(verdict, len(work.draft))], verdict.tokens, strict=True)
+        return replace(verdict, logprobs=tuple(token_logprob(row, token, count) for row, token in told))
 
     def close(self) -> None:
         self.runner.close()

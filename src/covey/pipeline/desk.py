@@ -25,10 +25,10 @@ _MOST_NOTES = 64  # that are kept back for the next job
 
 
 class Desk:
-    """patience: seconds that one job may take before the drafter counts as hung."""
+    """patience: seconds that one job may take before the drafter counts as hung. branches: see Guard."""
 
-    def __init__(self, drafter: Drafter, lane: Lane, patience: float) -> None:
-        self.guard, self.lane, self.patience = Guard(drafter), lane, patience
+    def __init__(self, drafter: Drafter, lane: Lane, patience: float, branches: bool = True) -> None:
+        self.guard, self.lane, self.patience = Guard(drafter, branches), lane, patience
         self._copies: dict[int, Sequence] = {}  # the drafter's, touched by jobs alone
         self._notes: list[Job] = []
         self._hand_over = self.post

@@ -9,7 +9,8 @@ or of what the target makes of drafts.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import compress
 from typing import Any
 
 from covey.types import Draft, Drafter, Sequence, Target
@@ -31,10 +32,10 @@ class Faults:
 
 
 class Guard:
-    """A drafter that can be called without harm, by one thread at a time."""
+    """A drafter that can be called without harm, by one thread at a time. branches: False leaves out those of its drafts."""
 
-    def __init__(self, drafter: Drafter) -> None:
-        self.drafter = drafter
+    def __init__(self, drafter: Drafter, branches: bool = True) -> None:
+        self.drafter, self.branches = drafter, branches
         self.faults = Faults()
         self._in_a_row = 0
 
@@ -71,6 +72,7 @@ class Guard:
                 if len(drafts) != len(sequences):
                     raise ValueError(f"{what} returned {len(drafts)} drafts for {len(sequences)} sequences: it must return one each")
                 cut = [usable(draft, s, n, vocab_size) for draft, s, n in zip(drafts, sequences, lengths, strict=True)]
+                cut = cut if self.branches else [replace(draft, branches=()) for draft in cut]
                 self._in_a_row = 0
                 if what == "propose":
                     return [Draft.empty(s, d.source) if d.stale(s) else permitted(d, s) for d, s in zip(cut, sequences, strict=True)]
@@ -98,13 +100,23 @@ def usable(draft: Draft, sequence: Sequence, length: int, vocab_size: int) -> Dr
         count += 1
         if token in sequence.end_ids:
             break
-    return draft.cut(count)
+    draft = draft.shortened(count)
+    return _with_branches(draft, [0 <= branch.token < vocab_size for branch in draft.branches])
 
 
 def permitted(draft: Draft, sequence: Sequence) -> Draft:
     """What of a draft the sequence's grammar can accept: the rest would only cost a place in the target's pass."""
     constraint = sequence.constraint
-    return draft if constraint is None else draft.cut(constraint.permitted(sequence.output, draft.tokens))
+    if constraint is None:
+        return draft
+    draft = draft.shortened(constraint.permitted(sequence.output, draft.tokens))
+    before = [[*sequence.output, *draft.tokens[: branch.place]] for branch in draft.branches]
+    return _with_branches(draft, [constraint.permitted(o, [b.token]) > 0 for o, b in zip(before, draft.branches, strict=True)])
+
+
+def _with_branches(draft: Draft, kept: list[bool]) -> Draft:
+    """The same with some of its branches."""
+    return draft if all(kept) else replace(draft, branches=tuple(compress(draft.branches, kept)))
 
 
 def take_over(target: Target, sequence: Sequence, of: Sequence, length: int) -> bool:

@@ -19,14 +19,14 @@ from covey.types import Draft, Drafter, Round, Sequence, Target, Work
 
 
 class Serial:
-    """See Pipeline. Holds nothing between steps."""
+    """See Pipeline. Holds nothing between steps. branches: see Guard."""
 
     held: Container[int] = ()
     waiting = False
 
-    def __init__(self, target: Target, drafter: Drafter | None) -> None:
+    def __init__(self, target: Target, drafter: Drafter | None, branches: bool = True) -> None:
         self.target = target
-        self.guard = None if drafter is None else Guard(drafter)
+        self.guard = None if drafter is None else Guard(drafter, branches)
 
     @property
     def drafter(self) -> Drafter | None:

@@ -62,7 +62,7 @@ def _draw_asked(axes: Any, rounds: Sequence[Round], names: list[str], at: list[i
 
 def _draw_lengths(axes: Any, rounds: Sequence[Round], at: list[int]) -> None:
     """1 + accepted tokens of the rounds that drafted, each, and their mean over the last ones."""
-    drafted = [(x, 1 + each.accepted) for x, each in zip(at, rounds, strict=False) if each.drafted]
+    drafted = [(x, 1 + each.won) for x, each in zip(at, rounds, strict=False) if each.sent]
     xs, counts = [x for x, _ in drafted], [count for _, count in drafted]
     recent = [counts[max(0, end - _WINDOW) : end] for end in range(1, len(counts) + 1)]
     axes.plot(xs, counts, ".", color="lightgrey", label="a round")

@@ -156,15 +156,14 @@ class Metrics:
 
     @staticmethod
     def _count_tokens(series: _Series, happened: Round) -> None:
-        drafted = len(happened.drafted)
         series["generation_tokens"].inc(len(happened.tokens))
-        series["spec_decode_draft_length"].observe(drafted)
-        if not drafted:
+        series["spec_decode_draft_length"].observe(happened.sent)
+        if not happened.sent:
             return
         series["spec_decode_num_drafts"].inc()
-        series["spec_decode_num_draft_tokens"].inc(drafted)
-        series["spec_decode_num_accepted_tokens"].inc(happened.accepted)
-        for position, names in enumerate(happened.voters[: happened.accepted]):
+        series["spec_decode_num_draft_tokens"].inc(happened.sent)
+        series["spec_decode_num_accepted_tokens"].inc(happened.won)
+        for position, names in enumerate(happened.winners):
             series.labelled("spec_decode_num_accepted_tokens_per_pos", str(position)).inc()
             for name in names:
                 series.labelled("drafter_votes_won", name).inc()

@@ -34,8 +34,8 @@ class Shown:
         if not chunk.token_ids or chunk.round is None:
             return {}
         happened = chunk.round
-        named = [*map(list, happened.voters[: happened.accepted]), *([] for _ in chunk.token_ids[happened.accepted :])]
+        named = [*map(list, happened.winners), *([] for _ in chunk.token_ids[happened.won :])]
         tokens: list[ShownToken] = [
             {"text": self._text.push([token]), "drafters": names} for token, names in zip(chunk.token_ids, named, strict=True)
         ]
-        return {"covey": {"index": index, "tokens": tokens, "drafted": len(happened.drafted), "accepted": happened.accepted}}
+        return {"covey": {"index": index, "tokens": tokens, "drafted": happened.sent, "accepted": happened.won}}

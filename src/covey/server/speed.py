@@ -79,7 +79,7 @@ class Speed:
 
 
 def _plain_seconds(costs: Costs, rounds: list[Round], tokens: int) -> float:
-    fed = [each.fed - len(each.drafted) for each in rounds]
+    fed = [each.fed - each.sent for each in rounds]
     first = costs.target.at(sum(fed), sum(count * each.start for count, each in zip(fed, rounds, strict=True)), len(rounds))
     decoding = [each for each in rounds if each.tokens]
     if not decoding:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from covey.types.constraint import Constraint
 from covey.types.contribution import Contribution
-from covey.types.draft import Draft
+from covey.types.draft import Branch, Draft
 from covey.types.drafter import Drafter, Host
 from covey.types.prompt import Message, Prompt
 from covey.types.round import Round
@@ -18,6 +18,7 @@ from covey.types.target import Target, Work
 from covey.types.verdict import TokenLogprob, Verdict
 
 __all__ = [
+    "Branch",
     "Constraint",
     "Contribution",
     "Draft",

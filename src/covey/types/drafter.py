@@ -21,7 +21,8 @@ class Host:
     tokenizer offers encode, decode and `differences(other)`; max_tokens is the most positions that all of this target's
     sequences together may hold, so a drafter with a cache of its own can size it. target is the name that the target is
     served under, which its sequences carry; model is that of its weights, by which a drafter may know settings that were
-    calibrated for it. hidden_size is that of the hidden states that the target can give; 0 for one that gives none.
+    calibrated for it. hidden_size is that of the hidden states that the target can give; 0 for one that gives none. branches says
+    whether those of a draft are verified.
     """
 
     tokenizer: Any
@@ -35,6 +36,7 @@ class Host:
     target: str = ""
     model: str = ""
     hidden_size: int = 0
+    branches: bool = True
 
 
 @runtime_checkable
@@ -104,7 +106,8 @@ class Drafter(Protocol):
         return None
 
     def commit(self, sequence: Sequence, draft: Draft, accepted: int) -> None:
-        """The target accepted so many tokens of the draft; sequence.tokens already holds them and the one more."""
+        """The target accepted so many tokens of the draft; sequence.tokens already holds them and the one more, and the one after that
+        where it was one of the draft's branches."""
         return None
 
     def observe(self, happened: Round) -> None:

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from covey.types.contribution import Contribution
+from covey.types.draft import Branch
 from covey.types.sequence import FinishReason
 
 
@@ -18,9 +19,10 @@ from covey.types.sequence import FinishReason
 class Round:
     """What happened to one sequence in one engine step. All that metrics, controllers, benchmarks and traces read.
 
-    planned is the cap k that the controller gave; drafted the tokens sent to the target; accepted how many of them
-    were committed; tokens everything committed (empty while a prompt is still being prefilled). proposed is the whole
-    draft, which begins with what was sent; survival is that of all of it. gain, cost and reason are the controller's: the
+    planned is the cap k that the controller gave; drafted the tokens sent to the target, and branches those sent beside them; accepted how
+    many of the drafted ones were committed, branched how many of the branches behind these (0 or 1); tokens everything committed (empty
+    while a prompt is still being prefilled). proposed is the whole draft, which begins with what was sent, without branches; survival is
+    that of all of it. gain, cost and reason are the controller's: the
     drafted tokens that it expected to be accepted, the seconds that it expected them to add to the step, and why it sent so
     many. The step_* fields describe the whole step and are equal for all its rounds: sequences and tokens in the target's
     pass, and the seconds of drafting, verifying and everything else. Of the seconds of drafting step_overlap_seconds passed while
@@ -62,11 +64,23 @@ class Round:
     pool: int = 0
     pool_limit: int = 0
     step_beside_seconds: float = 0.0
+    branches: tuple[Branch, ...] = ()
+    branched: int = 0
 
     @property
     def fed(self) -> int:
         """Tokens of this sequence in the target's pass."""
-        return self.prefilled + len(self.drafted) + bool(self.tokens)
+        return self.prefilled + self.sent + bool(self.tokens)
+
+    @property
+    def sent(self) -> int:
+        """Drafted tokens in it, branches included."""
+        return len(self.drafted) + len(self.branches)
+
+    @property
+    def won(self) -> int:
+        """Those of them that were accepted and committed."""
+        return self.accepted + self.branched
 
     @property
     def ventured(self) -> float:
@@ -77,6 +91,21 @@ class Round:
     def voters(self) -> tuple[tuple[str, ...], ...]:
         """Who was for each drafted token: members of a collective, or the drafter that has none."""
         return self.votes or ((self.source,),) * len(self.drafted)
+
+    @property
+    def winners(self) -> tuple[tuple[str, ...], ...]:
+        """Who was for each of the tokens that were accepted and committed."""
+        return tuple(names for names, came in self.fates if came)
+
+    @property
+    def fates(self) -> tuple[tuple[tuple[str, ...], bool], ...]:
+        """Of each token that was sent who was for it, and whether it was accepted and committed: the drafted ones, then the branches."""
+        line = [(names, place < self.accepted) for place, names in enumerate(self.voters)]
+        return *line, *((branch.votes or (self.source,), self.came(branch)) for branch in self.branches)
+
+    def came(self, branch: Branch) -> bool:
+        """Whether one of the branches was accepted and committed."""
+        return bool(self.branched) and branch.place == self.accepted and branch.token == self.tokens[self.accepted]
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -89,7 +118,8 @@ class Round:
         if unknown := set(data) - known:
             raise ValueError(f"unknown fields in a round: {sorted(unknown)}")
         frozen: dict[str, Any] = {k: _frozen(v) for k, v in data.items()}
-        return cls(**frozen | {"members": tuple(Contribution(**each) for each in data.get("members", ()))})
+        members = tuple(Contribution(**each) for each in data.get("members", ()))
+        return cls(**frozen | {"members": members, "branches": tuple(Branch(*each) for each in frozen.get("branches", ()))})
 
 
 # Traces of covey 0.1 and before have a list of (name, value) pairs for each field of a Contribution.

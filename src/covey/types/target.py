@@ -16,7 +16,7 @@ from covey.types.verdict import Verdict
 
 @dataclass(frozen=True)
 class Work:
-    """What a target does with one sequence in one pass: `count` committed tokens from `start`, then the draft.
+    """What a target does with one sequence in one pass: `count` committed tokens from `start`, then the draft and its branches.
 
     The draft is empty unless the committed tokens are thereby complete; only then is there a verdict. cached: see Round.
     """
@@ -33,7 +33,7 @@ class Work:
 
     @property
     def num_tokens(self) -> int:
-        return self.count + len(self.draft)
+        return self.count + self.draft.size
 
 
 @runtime_checkable
@@ -44,7 +44,8 @@ class Target(Protocol):
     hidden_size is that of the hidden states that it can give; 0 for a target that gives none.
 
     A target may also have `inherit(sequence, of, length) -> bool`: give the row of a sequence that was just started the first
-    `length` positions of another one's, by `RowPool.inherit`; False when that cannot be. Without it every prompt is read.
+    `length` positions of another one's, by `RowPool.inherit`; False when that cannot be. Without it every prompt is read. And it may have
+    `branches`: whether the branches of a draft cost it no more than drafted tokens. Without it drafts have none.
     """
 
     name: str
