@@ -128,9 +128,11 @@ def made(given: argparse.Namespace, batch: int, stack: ExitStack) -> list[Method
             "prefix_reuse": False,
             "compile": given.compile,
         }
+        again = sum(method.name == name for method in methods)
+        if given.without_branches and again:
+            options["branches"] = "off"
         if len(drafters) > 1 and given.state is not None:
             options["collective_state"] = shutil.copy(given.state, Path(stack.enter_context(TemporaryDirectory())) / "state.json")
-        again = sum(method.name == name for method in methods)
         llm = stack.enter_context(LLM(given.target, drafters=drafters, **options))
         methods.append(Method(name, f"{label} again" if again else label, llm))
     return methods
@@ -254,6 +256,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--max-tokens", type=int, default=64)
     parser.add_argument("--temperature", type=float, default=0.0)
     parser.add_argument("--compile", action="store_true")
+    parser.add_argument("--without-branches", action="store_true", help="a method that stands twice has no branches the second time")
     parser.add_argument(
         "--state", type=Path, help="what collectives have learned before: a file of --collective-state, which stays as it is"
     )

@@ -112,6 +112,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--dtype", default="auto")
     parser.add_argument("--branches", default="off", help="on: with branches beside what is voted")
+    parser.add_argument("--votes-alone", action="store_true", help="no member by itself, and no oracle")
     parser.add_argument("--policies", default=",".join(POLICIES))
     parser.add_argument("--votes", default=",".join(VOTES))
     parser.add_argument("--min-survival", type=float, default=0.15)
@@ -129,12 +130,13 @@ def main() -> None:
         return lambda: [CollectiveDrafter(members(), thrifty=False, min_survival=given.min_survival, **options)]
 
     runs: dict[str, tuple[Callable[[], list[Drafter]], bool]] = {}
-    for name in names:  # alone, but under the same rule of ending a draft
+    for name in [] if given.votes_alone else names:  # by itself, but under the same rule of ending a draft
         runs[name] = (lambda name=name: [CollectiveDrafter([make_drafter(name)], min_survival=given.min_survival)], False)
     for policy in given.policies.split(","):
         for vote in given.votes.split(","):
             runs[f"{vote} vote, {policy}"] = (collective(vote=vote, weights=policy), False)
-    runs["noted"] = (lambda: [Noting(members(), min_survival=given.min_survival)], True)
+    if not given.votes_alone:
+        runs["noted"] = (lambda: [Noting(members(), min_survival=given.min_survival)], True)
     results = {}
     for name, (make, noting) in runs.items():
         results[name] = run(given, prompts, make, noting)

@@ -100,7 +100,8 @@ def test_ninety_sampled_texts_are_those_of_plain_decoding_whatever_the_pipeline(
 
 
 def test_a_draft_model_equal_to_the_target_is_always_accepted():
-    with LLM("smollm2", drafters=["model:smollm2"], controller="fixed", dtype="float32", device="cpu", max_model_len=640) as llm:
+    options = {"controller": "fixed", "branches": "off", "dtype": "float32", "device": "cpu", "max_model_len": 640}
+    with LLM("smollm2", drafters=["model:smollm2"], **options) as llm:
         done = llm.generate(NINE[0].prompt, GREEDY, progress=False)[0]
     assert done.token_ids == NINE[0].tokens
     assert done.stats.num_accepted_tokens == done.stats.num_draft_tokens > 0

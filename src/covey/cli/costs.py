@@ -19,16 +19,8 @@ from covey.config import Settings, all_options
 if TYPE_CHECKING:
     from covey.cost import Costs
 
-_OWN = (
-    "controller",
-    "branches",
-    "pipeline",
-    "drafter_threads",
-    "drafter_timeout",
-    "prefix_reuse",
-    "collective_state",
-    "trace",
-)  # nothing is served
+# Nothing is served.
+_OWN = ("controller", "branches", "pipeline", "drafter_threads", "drafter_timeout", "prefix_reuse", "collective_state", "trace")
 SETTINGS = ("target", "drafters", *(o.name for o in all_options().values() if o.group == "engine" and o.name not in _OWN))
 
 

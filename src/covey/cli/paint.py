@@ -61,7 +61,7 @@ class Owners:
             if number == happened.accepted:
                 self._waiting.append(Segment(self._rejected(happened.drafted[number:]), "rejected"))
             owner: Owner = "accepted" if number < happened.won else "target"
-            voters = winners[number] if owner == "accepted" and happened.members else ()
+            voters = winners[number] if owner == "accepted" and (happened.votes or happened.members) else ()
             self._waiting.append(Segment(self._stream.push([token]), owner, voters))
             self._committed.append(token)
 

@@ -59,7 +59,7 @@ class Statistics:
             self.num_accepted_tokens += happened.won
             self.accepted_histogram += [0] * (happened.won + 1 - len(self.accepted_histogram))
             self.accepted_histogram[happened.won] += 1
-        if happened.members:
+        if happened.votes or happened.members:
             for voters in happened.winners:
                 for name in voters:
                     self.votes[name] = self.votes.get(name, 0) + 1

@@ -16,7 +16,7 @@ import contextlib
 import math
 import mmap
 import threading
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -137,9 +137,7 @@ class Pass:
 
     def _plan(self, groups: int, window: int | None, dtype: torch.dtype) -> Plan:
         views: list[View] = []
-        masks: dict[
-            tuple[int, int, tuple[Aside, ...]], Tensor
-        ] = {}  # rows that read one text at once, of kin for instance, are masked alike
+        masks: dict[Hashable, Tensor] = {}  # rows that read one text at once, of kin for instance, are masked alike
         padded: list[int] = []  # which query stands at each place
         real = [0] * len(self.slots)  # at which place each query stands
         for span in self.spans:
