@@ -71,7 +71,7 @@ def test_a_branch_has_the_logits_of_a_decoded_position(family, start, place, tin
 def test_a_branch_has_the_bits_of_a_decoded_position(family, start, place, tiny):
     """In the format that this processor is fastest in; in float32 no position of GPT-2 has, whose products are not packed."""
     if family == "gpt2" and not HAS_BFLOAT16:
-        pytest.skip("products that are not packed round by the company")
+        pytest.skip("its products are not packed: no verified position has the bits of a decoded one, branch or not")
     made = runner(tiny(family), "bfloat16" if HAS_BFLOAT16 else "float32")
     assert torch.equal(branched(made, 1, start, place), step_by_step(made, 0, start, place + 3)[place:])
 

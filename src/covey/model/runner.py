@@ -177,8 +177,8 @@ class ModelRunner:
 
     @property
     def sums_in_pairs(self) -> bool:
-        """Whether keys cannot be moved among others without a change of bits; see attention.KEY_STRIDE. Of a GPU's nothing is claimed."""
-        return self.dtype == torch.bfloat16 and self.device.type == "cpu"
+        """Whether keys may not be moved among others without a change of bits; see attention.KEY_STRIDE. Of a GPU's nothing is claimed."""
+        return self.dtype.itemsize < 4 and self.device.type == "cpu"
 
     def beside(self, wanted: list[tuple[int, int]], stop: int) -> tuple[Beside, ...]:
         """Tokens for positions (position, token) of a row that stand beside those that end at `stop`, and where each is best kept: in the
