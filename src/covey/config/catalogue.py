@@ -44,7 +44,7 @@ class EngineConfig:
     branches: str = _option(
         "auto",
         "str",
-        "verify what else may come at places of a draft beside it; auto where that costs no more than its tokens: not in 16 bits on a CPU",
+        "verify beside a draft what else may come at its places; auto where that costs no more than its tokens: not in 16 bits on a CPU",
         choices=("auto", "on", "off"),
     )
     pipeline: str = _option(
