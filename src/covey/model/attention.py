@@ -38,7 +38,7 @@ MIN_QUERIES = 8
 MAX_QUERIES = READ_AT_ONCE
 
 # A key that is moved on by as many positions as the widest processor adds up at once is added in the same place of the order, for those
-# that are masked in between add nothing: a query gets the same bits. Only where keys are not multiplied in pairs, as those of 16 bits may be.
+# that are masked in between add nothing: a query gets the same bits. Not so where keys are multiplied in pairs, as those of 16 bits may be.
 KEY_STRIDE = 16
 
 _fused = nn.functional.scaled_dot_product_attention
