@@ -9,7 +9,7 @@ import socket
 import pytest
 
 from covey.config import ServerConfig
-from covey.server import connections
+from covey.server import connections, lingering
 from tests.server.running import Running, eventually, running
 
 HEAD = b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\n"
@@ -119,3 +119,40 @@ def test_nobody_has_to_send_to_a_client_that_does_not_read(monkeypatch):
         assert eventually(lambda: server.service.gates["toy"].running > 0)
         assert eventually(lambda: open_in(server) == 0, seconds=60)
         assert eventually(server.at_rest)
+
+
+@pytest.mark.parametrize(
+    ("head", "status", "code"),
+    [
+        (HEAD + b"Content-Length: 6000000\r\n\r\n", b"413", "body_too_large"),
+        (HEAD + b"Transfer-Encoding: chunked\r\n\r\nnothing of the kind\r\n", b"400", "invalid_http"),
+        (b"no request\r\n\r\n", b"400", "invalid_http"),
+    ],
+)
+def test_who_is_refused_while_speaking_may_finish_and_reads_why(small, head, status, code):
+    with raw(small) as [connection]:
+        connection.sendall(head)
+        answer = heard(connection)  # and the end of what the server has to say
+        assert answer.split()[1] == status and error_in(answer)["code"] == code
+        for _ in range(60):
+            connection.sendall(b"1" * 100_000)  # a connection that is reset takes no more
+        assert open_in(small) == 1
+    assert eventually(lambda: open_in(small) == 0)
+
+
+def test_who_goes_on_speaking_to_nobody_is_cut_off(small, monkeypatch):
+    monkeypatch.setattr(lingering, "_SECONDS", 0.05)
+    with raw(small) as [connection]:
+        connection.sendall(HEAD + b"Content-Length: 6000000\r\n\r\n")
+        assert error_in(heard(connection))["code"] == "body_too_large"
+        assert eventually(lambda: open_in(small) == 0)
+
+
+def test_a_server_that_stops_waits_for_nobody_who_was_refused(caplog, monkeypatch):
+    monkeypatch.setattr(lingering, "_SECONDS", 600.0)
+    with running() as server, raw(server) as [connection]:
+        connection.sendall(HEAD + b"Content-Length: 6000000\r\n\r\n")
+        assert error_in(heard(connection))["code"] == "body_too_large"
+        server.server.drain()
+        server.thread.join(60)
+    assert "graceful shutdown exceeded" not in caplog.text  # uvicorn's words when its patience ends

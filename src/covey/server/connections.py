@@ -21,6 +21,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from covey.config import ServerConfig
 from covey.server.errors import ApiError, overloaded
+from covey.server.lingering import Lingering
 
 CROWDED = "covey.crowded"  # in the state of a request that came by a connection beyond the limit
 AGAIN_SECONDS = 5
@@ -44,7 +45,7 @@ class Connection(H11Protocol):
         self._reader = _Timer(self.loop, lambda: self.transport.abort())
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
+        super().connection_made(Lingering(transport, self, self._is_unfinished))  # type: ignore[arg-type]
         beyond = len(self.connections) - self._most
         if beyond > _SPARE:
             self._refuse(crowded(self._most))
@@ -76,6 +77,10 @@ class Connection(H11Protocol):
         status = getattr(sys.exception(), "error_status_hint", 400)
         self._refuse(ApiError(status, msg.lower().rstrip("."), code="invalid_http"))
 
+    def _is_unfinished(self) -> bool:
+        """Whether the client is in the midst of a request, or of what should have been one."""
+        return self.conn.their_state in (h11.SEND_BODY, h11.ERROR) or bool(self.conn.trailing_data[0])
+
     def _mind_the_head(self) -> None:
         """The time runs while a request line and headers are awaited. Between two requests it is uvicorn's own, until the first byte."""
         if self.conn.their_state is not h11.IDLE or self.transport.is_closing():
@@ -92,7 +97,7 @@ class Connection(H11Protocol):
         self._refuse(ApiError(408, said, code="header_timeout"))
 
     def _refuse(self, error: ApiError) -> None:
-        """Answer without an application, and close."""
+        """Answer without an application, and close. One that is at work is told that nobody listens any more."""
         body = json.dumps(error.body).encode()
         headers = {**error.headers, "content-type": "application/json", "content-length": str(len(body)), "connection": "close"}
         phrase = http.HTTPStatus(error.status).phrase.encode()
@@ -106,6 +111,9 @@ class Connection(H11Protocol):
             self._answered(error.status)
         except h11.LocalProtocolError:  # an answer had begun already
             pass
+        if self.cycle is not None:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
         self.transport.close()
 
 
